@@ -1,0 +1,64 @@
+"""``rosgeo``, and ``rio rosgeo``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+import warnings
+from typing import Any
+
+import click
+
+from rosgeo import __version__
+from rosgeo.cli.segment import segment_command
+from rosgeo.cli.train import train_command
+from rosgeo.errors import RosgeoError, UserInputError
+
+__all__ = ["main"]
+
+
+class _Group(click.Group):
+    """A group that turns errors into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        debug = bool(ctx.params.get("debug"))
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if debug:
+                traceback.print_exc()
+            _fail(error)
+
+
+def _fail(error: Exception) -> None:
+    if isinstance(error, RosgeoError):
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2 if isinstance(error, UserInputError) else 1)
+    text = " ".join(str(error).split()) or "no message"
+    click.echo(f"Error: {type(error).__name__}: {text} (rosgeo {__version__}; run rosgeo --debug ... for the traceback)", err=True)
+    sys.exit(1)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    from rosgeo.errors import RosgeoWarning
+
+    if issubclass(category, RosgeoWarning):
+        click.echo(f"Warning: {message}", err=True)
+
+
+@click.group(name="rosgeo", cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="rosgeo")
+@click.option("-v", "--verbose", is_flag=True, help="Say what is done.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(verbose: bool, debug: bool) -> None:
+    """Exact outlines in your GIS from rasters and boxes."""
+    logging.basicConfig(level=logging.INFO if verbose or debug else logging.ERROR, format="%(name)s: %(message)s")
+    logging.getLogger("rasterio").setLevel(logging.CRITICAL)
+    warnings.showwarning = _show_warning
+
+
+main.add_command(segment_command)
+main.add_command(train_command)

@@ -1,0 +1,46 @@
+"""``rosgeo train CONFIG``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from rosgeo.cli.options import quiet_option
+
+__all__ = ["train_command"]
+
+
+@click.command("train", short_help="Train a model on labelled objects.")
+@click.argument("config")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of CONFIG, as in optim.samples=6400. May be repeated.")
+@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@quiet_option
+def train_command(config: str, overrides: tuple[str, ...], resume: bool, quiet: bool) -> None:
+    """Train the decoder of a model over its frozen backbone, as the YAML file CONFIG says.
+
+    \b
+    rosgeo train configs/train/rosgeo-small.yaml --set train=data/train --set backbone=dinov2_vits14.safetensors
+    """
+    from tqdm import tqdm
+
+    from rosgeo.training.config import read_config
+    from rosgeo.training.loop import train
+
+    bar: Any = None
+
+    def on_step(step: int, steps: int, figures: dict[str, float]) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(total=steps, initial=step - 1, unit="step", file=sys.stderr, disable=quiet, dynamic_ncols=True)
+        bar.update(step - bar.n)
+        bar.set_postfix({key: f"{value:.3f}" for key, value in figures.items()}, refresh=False)
+
+    result = train(read_config(config, overrides), resume=resume, on_step=on_step)
+    if bar is not None:
+        bar.close()
+    if not quiet:
+        figures = ", ".join(f"{key} {value:.3f}" for key, value in result.final.items())
+        click.echo(f"{result.steps} steps; last: {figures}")
+        click.echo(f"Weights: {result.weights}")

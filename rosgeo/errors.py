@@ -1,0 +1,85 @@
+"""Every exception and warning class of rosgeo.
+
+One rule for messages: what and where, what was found, what was expected, what to do. Each class also inherits the built-in
+that a caller would reach for, so ``except ValueError`` and ``except RosgeoError`` both work.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BoxesError",
+    "CRSMismatchError",
+    "ConfigError",
+    "DeviceError",
+    "InputFileNotFoundError",
+    "ModelError",
+    "NoOverlapWarning",
+    "OptionError",
+    "OutputError",
+    "PixelFrameWarning",
+    "RasterError",
+    "RosgeoError",
+    "RosgeoWarning",
+    "TrainingDataError",
+    "UserInputError",
+]
+
+
+class RosgeoError(Exception):
+    """Root of all errors that rosgeo raises on purpose."""
+
+
+class UserInputError(RosgeoError):
+    """The user's input cannot be used as given; the command line ends with exit code 2."""
+
+
+class InputFileNotFoundError(UserInputError, FileNotFoundError):
+    """A file that was named as input does not exist."""
+
+
+class RasterError(UserInputError, ValueError):
+    """A raster cannot be opened or read, or holds what rosgeo cannot segment."""
+
+
+class BoxesError(UserInputError, ValueError):
+    """A layer of boxes cannot be read, is empty, or holds geometries that are no boxes or polygons."""
+
+
+class CRSMismatchError(UserInputError, ValueError):
+    """One of raster and boxes has a CRS and the other has none."""
+
+
+class OutputError(UserInputError, OSError):
+    """The output cannot be written where and as it was asked for."""
+
+
+class OptionError(UserInputError, ValueError):
+    """An option has a value outside its documented choices."""
+
+
+class ConfigError(UserInputError, ValueError):
+    """A configuration file has an unknown key or a value of the wrong kind."""
+
+
+class ModelError(UserInputError, ValueError):
+    """A model's name is unknown, or its file is not what its name or metadata promise."""
+
+
+class DeviceError(UserInputError, RuntimeError):
+    """A compute device was asked for that this machine does not have."""
+
+
+class TrainingDataError(UserInputError, ValueError):
+    """Training or evaluation data cannot be read or hold no usable object."""
+
+
+class RosgeoWarning(UserWarning):
+    """Root of all warnings that rosgeo issues."""
+
+
+class NoOverlapWarning(RosgeoWarning):
+    """Not one box touches the raster."""
+
+
+class PixelFrameWarning(RosgeoWarning):
+    """Box coordinates are taken as pixels of a raster that has a transform but no CRS."""

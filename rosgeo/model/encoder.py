@@ -1,0 +1,75 @@
+"""The interface that every image encoder has."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["EncoderOutput", "ImageEncoder"]
+
+
+class EncoderOutput(NamedTuple):
+    """What an encoder gives the decoder.
+
+    Attributes
+    ----------
+    embedding : Tensor (B, 256, s, s)
+        The image embedding.
+    early : Tensor (B, C, s, s)
+        The early feature that the HQ decoder compresses.
+    """
+
+    embedding: Tensor
+    early: Tensor
+
+
+class ImageEncoder(nn.Module):
+    """Base of the image encoders: picture in, embedding and early feature out.
+
+    Parameters
+    ----------
+    input_size : int
+        Side S of the input in pixels.
+    token_stride : int
+        Input pixels a token; ``s = S / token_stride``.
+    early_dim : int
+        Channels C of the early feature.
+    pixel_mean, pixel_std : three floats
+        RGB normalisation in 0..255. Kept in the encoder, so that a model cannot be parted from its normalisation.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(
+        self,
+        *,
+        input_size: int,
+        token_stride: int,
+        early_dim: int,
+        pixel_mean: tuple[float, float, float],
+        pixel_std: tuple[float, float, float],
+    ) -> None:
+        super().__init__()
+        if input_size % token_stride:
+            raise ValueError(f"input size {input_size} is not a multiple of the token stride {token_stride}")
+        self.input_size = input_size
+        self.token_stride = token_stride
+        self.early_dim = early_dim
+        self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(pixel_std).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def grid_size(self) -> int:
+        """Tokens a side."""
+        return self.input_size // self.token_stride
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """RGB in 0..255 (B, 3, S, S), any dtype, to the encoder's float input."""
+        return (image.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
+
+    def forward(self, image: Tensor) -> EncoderOutput:
+        """Encode RGB in 0..255 (B, 3, S, S)."""
+        raise NotImplementedError

@@ -1,0 +1,400 @@
+"""The whole line: scene and boxes in, polygons out."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rosgeo.errors import NoOverlapWarning, OptionError, PixelFrameWarning
+from rosgeo.geometry.boxes import boxes_to_px, usable_geometries
+from rosgeo.geometry.plan import Plan, make_plan
+from rosgeo.geometry.windows import CropPolicy
+from rosgeo.inference.crops import PADDING_RGB
+from rosgeo.inference.predict import Segmenter
+from rosgeo.model.checkpoint import load_model
+from rosgeo.model.registry import DEFAULT_MODEL, resolve_model
+from rosgeo.raster.bands import StretchRule, parse_bands, parse_stretch
+from rosgeo.raster.crops import CropReader, open_reader
+from rosgeo.raster.source import RasterSource, open_source
+from rosgeo.types import Boxes, Crop, FloatArray, ObjectMask, Tile
+from rosgeo.vector.polygonize import OutlineOptions, map_precision, mask_to_polygon, polygon_to_map
+from rosgeo.vector.read import check_frames, parse_crs, read_boxes
+from rosgeo.vector.result import ObjectResult, assemble_result, refuse_clashing_columns
+from rosgeo.vector.write import check_output, output_driver, write_result
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+__all__ = ["SegmentOptions", "SegmentRun", "segment", "segment_run"]
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """Every option of a run, as given.
+
+    Attributes
+    ----------
+    model : str
+        Name of a model or path of its weights.
+    device, precision : str
+        See `choose_device` and `choose_precision`.
+    batch_size : int or None
+        Crops a pass; None: 1 on a CPU, 16 on a GPU.
+    bands : tuple of int or None
+        One or three bands, from 1.
+    stretch : str
+        ``auto``, ``none``, ``percentile:LO,HI`` or ``range:LO,HI``.
+    crop : CropPolicy
+        How crops are cut.
+    outline : OutlineOptions
+        How masks become polygons.
+    boxes_crs, layer, where : str or None
+        How the boxes are read.
+    crs : str or None
+        CRS of the result; None for the raster's.
+    """
+
+    model: str = DEFAULT_MODEL
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int | None = None
+    bands: tuple[int, ...] | None = None
+    stretch: str = "auto"
+    crop: CropPolicy = field(default_factory=CropPolicy)
+    outline: OutlineOptions = field(default_factory=OutlineOptions)
+    boxes_crs: str | None = None
+    layer: str | None = None
+    where: str | None = None
+    crs: str | None = None
+
+
+@dataclass(frozen=True)
+class SegmentRun:
+    """A finished run.
+
+    Attributes
+    ----------
+    result : GeoDataFrame
+        One row for each input row.
+    record : dict
+        Versions, weights, options, inputs, counts, times; plain values for JSON.
+    boxes_px : Boxes
+        The prompts in the pixel frame.
+    """
+
+    result: gpd.GeoDataFrame
+    record: dict[str, Any]
+    boxes_px: Boxes
+
+
+def segment(
+    scene: Any,
+    boxes: str | Path | gpd.GeoDataFrame,
+    *,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    model: str | Path = DEFAULT_MODEL,
+    device: str = "auto",
+    precision: str = "auto",
+    batch_size: int | None = None,
+    bands: str | tuple[int, ...] | None = None,
+    stretch: str = "auto",
+    crop: str = "auto",
+    crop_factor: float | None = None,
+    outline: str = "smooth",
+    parts: str = "all",
+    min_area: float = 0.0,
+    simplify: float = 0.1,
+    boxes_crs: str | None = None,
+    layer: str | None = None,
+    where: str | None = None,
+    crs: str | None = None,
+    progress: Progress | None = None,
+) -> gpd.GeoDataFrame:
+    """Segment the object in each box of a scene.
+
+    Parameters
+    ----------
+    scene : path, rasterio data set or DataArray
+        Whatever rasterio opens, or an array with rioxarray's CRS and transform.
+    boxes : path or GeoDataFrame
+        Polygons of any shape and CRS; their envelope in the raster's pixels is the prompt.
+    output : path, optional
+        Also write the result: .gpkg (with style and record), .parquet, .geojson or .fgb.
+    overwrite : bool
+        Replace an existing output.
+    model : str or path
+        ``rosgeo-small``, or a weights file.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    precision : {"auto", "float32", "bf16"}
+        ``auto``: bfloat16 where the hardware has it.
+    batch_size : int, optional
+        Crops a pass. Default: 1 on a CPU, 16 on a GPU.
+    bands : str or tuple of int, optional
+        One or three bands from 1, as in "4,3,2". Default: those marked red, green and blue, else the first three, else the first.
+    stretch : str
+        To 8-bit: ``auto`` (uint8 as it is, the rest by percentiles 2 and 98 of the whole scene), ``none``, ``percentile:LO,HI``
+        or ``range:LO,HI``.
+    crop : {"auto", "paper"}
+        ``auto``: a square of `crop_factor` times the box's longer side. ``paper``: 512 px, as ROS-SAM.
+    crop_factor : float, optional
+        See `CropPolicy`.
+    outline : {"smooth", "pixel"}
+        Sub-pixel outlines, or along pixel edges.
+    parts : {"all", "largest"}
+        Which parts of a mask are kept, of those that touch the box.
+    min_area : float
+        Smallest part and hole, in square pixels.
+    simplify : float
+        Tolerance for smooth outlines, in pixels; 0 keeps every vertex.
+    boxes_crs : str, optional
+        CRS of boxes that have none; ``pixel`` for pixel coordinates.
+    layer, where : str, optional
+        Layer, and an SQL condition on its attributes.
+    crs : str, optional
+        CRS of the result. Default: the raster's.
+    progress : callable, optional
+        Called with the number of objects done and their total.
+
+    Returns
+    -------
+    GeoDataFrame
+        One row for each row of `boxes`, in order, with its columns and ``rosgeo_id``, ``rosgeo_status`` (``ok``, ``empty``, ``outside``,
+        ``nodata``, ``invalid``), ``rosgeo_score`` (predicted IoU, 0 to 1), ``rosgeo_stability``, ``rosgeo_area_m2`` (geodesic),
+        ``rosgeo_model``. Geometry: a valid polygon or multipolygon, or None.
+
+    Raises
+    ------
+    UserInputError
+        One of its subclasses in `rosgeo.errors`, for anything that the input or the options cannot give.
+
+    Examples
+    --------
+    >>> import rosgeo
+    >>> outlines = rosgeo.segment("scene.tif", "boxes.gpkg")  # doctest: +SKIP
+    """
+    policy = CropPolicy(mode=_choice("crop", crop, ("auto", "paper")))
+    if crop_factor is not None:
+        policy = replace(policy, factor=_factor(crop_factor))
+    options = SegmentOptions(
+        model=str(model),
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
+        bands=parse_bands(bands),
+        stretch=stretch,
+        crop=policy,
+        outline=OutlineOptions(
+            outline=_choice("outline", outline, ("smooth", "pixel")),
+            parts=_choice("parts", parts, ("all", "largest")),
+            min_area=min_area,
+            simplify=simplify,
+        ),
+        boxes_crs=boxes_crs,
+        layer=layer,
+        where=where,
+        crs=crs,
+    )
+    return segment_run(scene, boxes, options, output=output, overwrite=overwrite, progress=progress).result
+
+
+def segment_run(
+    scene: Any,
+    boxes: str | Path | gpd.GeoDataFrame,
+    options: SegmentOptions,
+    *,
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    segmenter: Segmenter | None = None,
+) -> SegmentRun:
+    """`segment` with its options as one value; gives the run's record too.
+
+    Parameters
+    ----------
+    scene, boxes, output, overwrite, progress
+        See `segment`.
+    options : SegmentOptions
+        All else.
+    segmenter : Segmenter, optional
+        A model that is loaded already; `options.model` and what follows from it are not used then.
+    """
+    started = time.monotonic()
+    # Everything that can be wrong with the input is found out before the model is loaded and before a file is touched.
+    if output is not None:
+        inputs = tuple(str(i) for i in (scene, boxes) if isinstance(i, str | Path))
+        output_driver(output)
+        check_output(output, overwrite=overwrite, inputs=inputs)
+    rule = parse_stretch(options.stretch)
+    out_crs = parse_crs(options.crs, "--crs") if options.crs else None
+    boxes_name = "the GeoDataFrame" if hasattr(boxes, "geometry") else str(boxes)
+    with open_source(scene) as source:
+        frame = read_boxes(boxes, layer=options.layer, where=options.where)
+        refuse_clashing_columns(frame, boxes_name)
+        boxes_px, plan = _plan(source, frame, options, boxes_name)
+        reader = _reader(source, rule, options)
+        segmenter = segmenter or _segmenter(options)
+        objects = _skipped(plan)
+        done = len(objects)
+        if progress is not None:
+            progress(done, len(frame))
+        for result in _run_tiles(plan.tiles, reader, segmenter, options.outline):
+            objects.append(result)
+            if progress is not None:
+                progress(len(objects), len(frame))
+        grid, name = source.grid, source.name
+        stretch = reader.stretch.record()
+    result = assemble_result(frame, objects, grid.crs, segmenter.model.name, out_crs=out_crs)
+    record = _record(options, segmenter, result, name, boxes_name, stretch, reader.bands, time.monotonic() - started)
+    if output is not None:
+        write_result(result, output, record)
+    return SegmentRun(result, record, boxes_px)
+
+
+def _plan(source: RasterSource, frame: gpd.GeoDataFrame, options: SegmentOptions, boxes_name: str) -> tuple[Boxes, Plan]:
+    grid = source.grid
+    crs, in_pixels = check_frames(frame, options.boxes_crs, grid.crs, source.name, boxes_name)
+    if grid.crs is None and source.georeferenced and str(options.boxes_crs).lower() != "pixel":
+        warnings.warn(
+            f"{source.name} has a transform but no CRS: the boxes are taken as pixels. Pass --boxes-crs pixel to say so, or give both a CRS.",
+            PixelFrameWarning,
+            stacklevel=4,
+        )
+    geometries = frame.geometry.to_numpy()
+    usable = usable_geometries(geometries)
+    boxes_px = boxes_to_px(geometries, crs, grid, in_pixels=in_pixels)
+    plan = make_plan(boxes_px, usable, grid.shape, options.crop)
+    if usable.any() and plan.planned == 0:
+        warnings.warn(_no_overlap(source, frame, boxes_name), NoOverlapWarning, stacklevel=4)
+    return boxes_px, plan
+
+
+def _no_overlap(source: RasterSource, frame: gpd.GeoDataFrame, boxes_name: str) -> str:
+    height, width = source.grid.shape
+    corners = source.grid.mapping.to_map(np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64))
+    raster = _extent(np.concatenate([corners.min(axis=0), corners.max(axis=0)]))
+    boxes = _extent(frame.total_bounds)
+    raster_crs = source.grid.crs.name if source.grid.crs is not None else "no CRS, pixels"
+    boxes_crs = frame.crs.name if frame.crs is not None else "no CRS"
+    return (
+        f"not one box touches the raster: {source.name} spans {raster} ({raster_crs}), {boxes_name} spans {boxes} ({boxes_crs}). "
+        "Check the CRS of both."
+    )
+
+
+def _extent(bounds: FloatArray) -> str:
+    return "x {:.7g} to {:.7g}, y {:.7g} to {:.7g}".format(bounds[0], bounds[2], bounds[1], bounds[3])
+
+
+def _reader(source: RasterSource, rule: StretchRule, options: SegmentOptions) -> CropReader:
+    return open_reader(source, bands=options.bands, stretch=rule, padding_rgb=PADDING_RGB)
+
+
+def _segmenter(options: SegmentOptions) -> Segmenter:
+    model = load_model(resolve_model(options.model))
+    return Segmenter(model, device=options.device, precision=options.precision, batch_size=options.batch_size)
+
+
+def _skipped(plan: Plan) -> list[ObjectResult]:
+    invalid = [ObjectResult(int(i), "invalid") for i in np.flatnonzero(plan.invalid)]
+    return invalid + [ObjectResult(int(i), "outside") for i in np.flatnonzero(plan.outside)]
+
+
+def _run_tiles(
+    tiles: Iterable[Tile], reader: CropReader, segmenter: Segmenter, outline: OutlineOptions
+) -> Iterator[ObjectResult]:
+    """Read, segment and polygonise tile by tile; one result for each box of the tiles."""
+    grid = reader.source.grid
+    precision = map_precision(grid)
+    for tile in tiles:
+        crops = [
+            reader.read(window, box, int(row))
+            for window, box, row in zip(tile.windows, tile.boxes.xyxy, tile.boxes.ids, strict=True)
+        ]
+        seen = [crop for crop in crops if _sees_box(crop)]
+        yield from (ObjectResult(crop.id, "nodata") for crop in crops if not _sees_box(crop))
+        boxes = {int(row): box for row, box in zip(tile.boxes.ids, tile.boxes.xyxy, strict=True)}
+        for mask in segmenter.segment(seen):
+            yield _object_result(mask, boxes[mask.id], reader, outline, precision)
+
+
+def _object_result(
+    mask: ObjectMask, box_px: FloatArray, reader: CropReader, outline: OutlineOptions, precision: float
+) -> ObjectResult:
+    polygon = mask_to_polygon(mask, box_px, outline)
+    on_map = polygon_to_map(polygon, reader.source.grid, precision) if polygon is not None else None
+    status = "ok" if on_map is not None else "empty"
+    return ObjectResult(mask.id, status, on_map, mask.predicted_iou, mask.stability)  # type: ignore[arg-type]
+
+
+def _sees_box(crop: Crop) -> bool:
+    """True where the box holds at least one valid pixel."""
+    scale = crop.valid.shape[0] / crop.window.size
+    x_min, y_min, x_max, y_max = crop.box_crop * scale
+    rows = slice(int(np.floor(y_min)), int(np.ceil(y_max)))
+    cols = slice(int(np.floor(x_min)), int(np.ceil(x_max)))
+    return bool(crop.valid[rows, cols].any())
+
+
+def _record(
+    options: SegmentOptions,
+    segmenter: Segmenter,
+    result: gpd.GeoDataFrame,
+    scene: str,
+    boxes: str,
+    stretch: dict[str, Any],
+    bands: tuple[int, ...],
+    seconds: float,
+) -> dict[str, Any]:
+    model = segmenter.model
+    return {
+        "versions": {"python": platform.python_version(), **{p: _version(p) for p in _RECORDED_PACKAGES}},
+        "model": {"name": model.name, "file": model.path.name, "sha256": model.sha256},
+        "device": str(segmenter.device),
+        "precision": str(segmenter.dtype).removeprefix("torch."),
+        "options": asdict(options),
+        "inputs": {"scene": scene, "boxes": boxes},
+        "bands": list(bands),
+        "stretch": stretch,
+        "objects": len(result),
+        "counts": dict(Counter(result["rosgeo_status"])),
+        "seconds": round(seconds, 3),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+_RECORDED_PACKAGES = ("rosgeo", "torch", "segment-anything", "rasterio", "geopandas", "shapely", "pyproj", "numpy")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _choice(option: str, value: str, choices: tuple[str, ...]) -> Any:
+    if value not in choices:
+        raise OptionError(f"{option} {value!r}: expected one of {', '.join(choices)}")
+    return value
+
+
+def _factor(value: float) -> float:
+    if not 1.0 < value <= 16.0:
+        raise OptionError(f"crop factor {value}: expected a number above 1 and at most 16")
+    return value

@@ -1,0 +1,143 @@
+"""Crop windows to 8-bit RGB crops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rosgeo.geometry.windows import decimation_of
+from rosgeo.raster.bands import Stretch, StretchRule, choose_bands, fit_stretch
+from rosgeo.raster.source import RasterSource
+from rosgeo.types import BoolArray, Crop, CropWindow, FloatArray, UInt8Array
+from rosgeo.errors import RasterError
+
+__all__ = ["CropReader", "open_reader"]
+
+_STATISTICS_SIDE = 1024
+_STRIP_PX = 1024
+
+
+class CropReader:
+    """Reads the crops of one raster with one choice of bands and one stretch.
+
+    Parameters
+    ----------
+    source : RasterSource
+        The raster.
+    bands : tuple of three int
+        From 1.
+    stretch : Stretch
+        Band values to 8-bit.
+    padding_rgb : tuple of three int
+        Colour of what is outside the raster or nodata.
+    """
+
+    def __init__(
+        self, source: RasterSource, bands: tuple[int, int, int], stretch: Stretch, padding_rgb: tuple[int, int, int]
+    ) -> None:
+        self.source = source
+        self.bands = bands
+        self.stretch = stretch
+        self.padding_rgb = padding_rgb
+
+    def read(self, window: CropWindow, box_px: FloatArray, row: int) -> Crop:
+        """Read one crop.
+
+        Parameters
+        ----------
+        window : CropWindow
+            May pass the raster's edge.
+        box_px : float64 array (4,)
+            The prompt, in the pixel frame.
+        row : int
+            Row of the input layer.
+
+        Returns
+        -------
+        Crop
+            Padded outside the raster and on nodata, where `valid` is False. Windows over `MAX_READ_SIDE` are averaged over whole pixels.
+        """
+        step = decimation_of(window)
+        shape = self.source.grid.shape
+        rows, cols = window.readable(shape)
+        paste = window.paste(shape)
+        side = window.size // step
+        image = np.empty((3, side, side), dtype=np.uint8)
+        image[:] = np.array(self.padding_rgb, dtype=np.uint8)[:, None, None]
+        valid = np.zeros((side, side), dtype=bool)
+        if rows.start < rows.stop and cols.start < cols.stop:
+            if step == 1:
+                pixels, good = self._pixels(rows, cols)
+                image[:, paste[0], paste[1]] = np.where(good, pixels, image[:, paste[0], paste[1]])
+                valid[paste] = good
+            else:
+                self._read_averaged(window, step, image, valid)
+        box_crop = np.clip(window.px_to_crop(box_px), 0, window.size)
+        return Crop(row, window, box_crop, image, valid)
+
+    def _pixels(self, rows: slice, cols: slice) -> tuple[UInt8Array, BoolArray]:
+        values, valid = self.source.read(self.bands, rows, cols)
+        return self.stretch.apply(values), valid
+
+    def _read_averaged(self, window: CropWindow, step: int, image: UInt8Array, valid: BoolArray) -> None:
+        """Fill image and valid from strips, so that memory holds a strip and not the window."""
+        shape = self.source.grid.shape
+        cells_a_strip = max(_STRIP_PX // step, 1)
+        side = window.size // step
+        for first in range(0, side, cells_a_strip):
+            last = min(first + cells_a_strip, side)
+            strip_rows = slice(window.row_off + first * step, window.row_off + last * step)
+            rows = slice(max(strip_rows.start, 0), min(strip_rows.stop, shape[0]))
+            cols = window.readable(shape)[1]
+            if rows.start >= rows.stop:
+                continue
+            pixels, good = self._pixels(rows, cols)
+            into = (
+                slice(rows.start - strip_rows.start, rows.stop - strip_rows.start),
+                slice(cols.start - window.col_off, cols.stop - window.col_off),
+            )
+            total = np.zeros((4, (last - first) * step, window.size), dtype=np.float32)
+            total[:3, into[0], into[1]] = np.where(good, pixels, 0)
+            total[3, into[0], into[1]] = good
+            cells = total.reshape(4, last - first, step, side, step).sum(axis=(2, 4))
+            some = cells[3] > 0
+            mean = np.round(cells[:3] / np.maximum(cells[3], 1)).astype(np.uint8)
+            image[:, first:last] = np.where(some, mean, image[:, first:last])
+            valid[first:last] = cells[3] >= step * step / 2
+
+
+def open_reader(
+    source: RasterSource,
+    *,
+    bands: tuple[int, ...] | None,
+    stretch: StretchRule,
+    padding_rgb: tuple[int, int, int],
+) -> CropReader:
+    """Choose bands and fit the stretch on the whole scene.
+
+    Raises
+    ------
+    RasterError
+        Complex bands.
+    OptionError
+        A band that the raster does not have.
+    """
+    chosen = choose_bands(source.count, source.colours, bands, source.name)
+    for band in chosen:
+        kind = source.dtypes[band - 1]
+        if "complex" in kind:
+            raise RasterError(
+                f"{source.name}: band {band} is {kind}, which has no brightness. Write its magnitude to a real band first "
+                "(for SAR: the amplitude in dB)."
+            )
+    return CropReader(source, chosen, _fit(source, chosen, stretch), padding_rgb)
+
+
+def _fit(source: RasterSource, bands: tuple[int, int, int], rule: StretchRule) -> Stretch:
+    kinds = {source.dtypes[b - 1] for b in bands}
+    if rule.kind in ("none", "range") or (rule.kind == "auto" and kinds == {"uint8"}):
+        empty: npt.NDArray[Any] = np.zeros((3, 0, 0), dtype=kinds.pop())
+        return fit_stretch(rule, empty, np.zeros((0, 0), dtype=bool))
+    return fit_stretch(rule, *source.read_decimated(bands, _STATISTICS_SIDE))

@@ -1,0 +1,265 @@
+"""One face for the rasters that rosgeo reads: files and data sets of rasterio, and xarray DataArrays."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from affine import Affine
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+from rasterio.enums import Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
+
+from rosgeo.errors import InputFileNotFoundError, RasterError
+from rosgeo.geometry.mapping import AffineMapping, mapping_from_gcps
+from rosgeo.types import BoolArray, PixelMapping, RasterGrid
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["ArraySource", "RasterSource", "RasterioSource", "open_source"]
+
+Bands = tuple[int, int, int]
+
+
+class RasterSource(Protocol):
+    """What rosgeo needs of a raster. Bands count from 1.
+
+    Attributes
+    ----------
+    name : str
+        For messages and the record.
+    grid : RasterGrid
+    count : int
+    dtypes, colours : tuple of str
+        Of each band.
+    georeferenced : bool
+        True where the map frame is not just the pixel frame.
+    """
+
+    name: str
+    grid: RasterGrid
+    count: int
+    dtypes: tuple[str, ...]
+    colours: tuple[str, ...]
+    georeferenced: bool
+
+    def read(self, bands: Bands, rows: slice, cols: slice) -> tuple[npt.NDArray[Any], BoolArray]:
+        """Values (3, h, w) and validity (h, w) of a part of the raster."""
+
+    def read_decimated(self, bands: Bands, max_side: int) -> tuple[npt.NDArray[Any], BoolArray]:
+        """The whole raster with at most `max_side` pixels a side, from overviews where there are any."""
+
+
+class RasterioSource:
+    """An open rasterio data set.
+
+    Parameters
+    ----------
+    dataset : rasterio.io.DatasetReader
+        Stays open; whoever opened it closes it.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+        self.name = str(dataset.name)
+        self.count = int(dataset.count)
+        self.dtypes = tuple(str(t) for t in dataset.dtypes)
+        self.colours = tuple(c.name for c in dataset.colorinterp)
+        crs, mapping, self.georeferenced = _georeferencing(dataset)
+        self.grid = RasterGrid(int(dataset.height), int(dataset.width), mapping, crs)
+        self._palettes = {b: _palette(dataset, b) for b in range(1, self.count + 1)}
+
+    def read(self, bands: Bands, rows: slice, cols: slice) -> tuple[npt.NDArray[Any], BoolArray]:
+        """See `RasterSource`."""
+        window = Window.from_slices(rows, cols)
+        return self._read(bands, window=window)
+
+    def read_decimated(self, bands: Bands, max_side: int) -> tuple[npt.NDArray[Any], BoolArray]:
+        """See `RasterSource`."""
+        height, width = self.grid.shape
+        step = max(height, width) / max_side
+        shape = (height, width) if step <= 1 else (max(round(height / step), 1), max(round(width / step), 1))
+        return self._read(bands, out_shape=shape, resampling=Resampling.nearest)
+
+    def _read(self, bands: Bands, **how: Any) -> tuple[npt.NDArray[Any], BoolArray]:
+        unique = sorted(set(bands))
+        if "out_shape" in how:
+            one, how = how["out_shape"], {k: v for k, v in how.items() if k != "out_shape"}
+            many: dict[str, Any] = {"out_shape": (len(unique), *one)}
+        else:
+            many = {}
+        try:
+            values = self._dataset.read(unique, **how, **many)
+            masks = self._dataset.read_masks(unique, **how, **many)
+        except (RasterioError, OSError) as error:
+            raise RasterError(
+                f"{self.name} cannot be read ({error}). The file may be truncated or damaged; check it with gdalinfo -checksum."
+            ) from error
+        values = values[[unique.index(b) for b in bands]]
+        # As GDAL's own mask of a data set: nodata only where every band says so, but alpha and mask bands are the same for all.
+        valid: BoolArray = (masks != 0).any(axis=0)
+        if np.issubdtype(values.dtype, np.floating):
+            valid &= np.isfinite(values).all(axis=0)
+        palette = self._palettes[bands[0]]
+        if palette is not None and len(unique) == 1:
+            colours = palette[np.clip(values[0], 0, len(palette) - 1)]
+            return colours[..., :3].transpose(2, 0, 1), valid & (colours[..., 3] != 0)
+        return values, valid
+
+
+def _georeferencing(dataset: Any) -> tuple[CRS | None, PixelMapping, bool]:
+    """CRS, pixel mapping, and whether the raster is georeferenced."""
+    gcps, gcp_crs = dataset.gcps
+    if gcps and dataset.transform.is_identity:
+        px = np.array([(g.col, g.row) for g in gcps], dtype=np.float64)
+        target = np.array([(g.x, g.y) for g in gcps], dtype=np.float64)
+        return _as_pyproj(gcp_crs or dataset.crs, dataset.name), mapping_from_gcps(px, target), True
+    if dataset.transform.is_identity and dataset.rpcs is not None:
+        raise RasterError(
+            f"{dataset.name} is georeferenced by RPCs alone, which rosgeo does not read. Orthorectify it first: gdalwarp -rpc IN OUT."
+        )
+    crs = _as_pyproj(dataset.crs, dataset.name)
+    return crs, AffineMapping(dataset.transform), not (crs is None and dataset.transform.is_identity)
+
+
+def _as_pyproj(crs: Any, name: str) -> CRS | None:
+    if crs is None or not crs:
+        return None
+    try:
+        # By its code where it has one, so that files written with it carry the code and not a copy of its definition.
+        epsg = crs.to_epsg()
+        return CRS.from_epsg(epsg) if epsg is not None else CRS.from_user_input(crs)
+    except CRSError as error:
+        raise RasterError(f"{name}: its CRS is not understood by PROJ: {error}") from error
+
+
+def _palette(dataset: Any, band: int) -> npt.NDArray[np.uint8] | None:
+    """The colour table (256, 4) of a paletted band."""
+    if dataset.colorinterp[band - 1].name != "palette":
+        return None
+    try:
+        table = dataset.colormap(band)
+    except ValueError:
+        return None
+    palette = np.zeros((max(table) + 1, 4), dtype=np.uint8)
+    for index, colour in table.items():
+        palette[index] = colour
+    return palette
+
+
+class ArraySource:
+    """A rioxarray DataArray, in memory or backed by Dask; only the parts that are read are computed.
+
+    Parameters
+    ----------
+    array : xarray.DataArray
+        Dimensions (band, y, x) or (y, x), with rioxarray's CRS and transform.
+
+    Raises
+    ------
+    RasterError
+        Other dimensions.
+    """
+
+    def __init__(self, array: xr.DataArray) -> None:
+        import rioxarray  # noqa: F401 - registers the accessor
+
+        self.name = f"DataArray {array.name!r}" if array.name else "DataArray"
+        x, y = _spatial_dims(array, self.name)
+        extra = [d for d in array.dims if d not in (x, y)]
+        if len(extra) > 1:
+            raise RasterError(f"{self.name} has the dimensions {tuple(array.dims)}; expected (band, {y}, {x}) or ({y}, {x})")
+        stacked = array.transpose(*extra, y, x) if extra else array.expand_dims("band").transpose("band", y, x)
+        self._array = stacked
+        self.count = int(stacked.shape[0])
+        self.dtypes = (str(stacked.dtype),) * self.count
+        self.colours = ("undefined",) * self.count
+        self._nodata = array.rio.nodata
+        transform: Affine = array.rio.transform(recalc=True) if x in array.coords and y in array.coords else array.rio.transform()
+        crs = _as_pyproj(array.rio.crs, self.name)
+        self.georeferenced = not (crs is None and transform.is_identity)
+        self.grid = RasterGrid(int(stacked.shape[1]), int(stacked.shape[2]), AffineMapping(transform), crs)
+
+    def read(self, bands: Bands, rows: slice, cols: slice) -> tuple[npt.NDArray[Any], BoolArray]:
+        """See `RasterSource`."""
+        return self._read(bands, rows, cols)
+
+    def read_decimated(self, bands: Bands, max_side: int) -> tuple[npt.NDArray[Any], BoolArray]:
+        """See `RasterSource`."""
+        step = max(int(np.ceil(max(self.grid.shape) / max_side)), 1)
+        return self._read(bands, slice(None, None, step), slice(None, None, step))
+
+    def _read(self, bands: Bands, rows: slice, cols: slice) -> tuple[npt.NDArray[Any], BoolArray]:
+        unique = sorted(set(bands))
+        part = np.asarray(self._array[[b - 1 for b in unique], rows, cols].values)
+        valid: BoolArray = np.ones(part.shape[1:], dtype=bool)
+        if self._nodata is not None and not np.isnan(self._nodata):
+            valid &= (part != self._nodata).any(axis=0)
+        if np.issubdtype(part.dtype, np.floating):
+            valid &= np.isfinite(part).all(axis=0)
+        return part[[unique.index(b) for b in bands]], valid
+
+
+def _spatial_dims(array: xr.DataArray, name: str) -> tuple[str, str]:
+    from rioxarray.exceptions import RioXarrayError
+
+    try:
+        return str(array.rio.x_dim), str(array.rio.y_dim)
+    except RioXarrayError as error:
+        raise RasterError(f"{name} has the dimensions {tuple(array.dims)}; expected (band, y, x) or (y, x): {error}") from error
+
+
+@contextmanager
+def open_source(scene: Any) -> Iterator[RasterSource]:
+    """Open a raster: a path or GDAL name, an open rasterio data set, or a rioxarray DataArray.
+
+    What was given open stays open.
+
+    Raises
+    ------
+    InputFileNotFoundError
+        A path of no file.
+    RasterError
+        GDAL cannot open it, it holds no band, or it is of a kind that rosgeo does not know.
+    """
+    if isinstance(scene, str | Path):
+        with _open_dataset(str(scene)) as dataset:
+            yield RasterioSource(dataset)
+    elif isinstance(scene, rasterio.io.DatasetReader | rasterio.vrt.WarpedVRT):
+        yield RasterioSource(scene)
+    elif hasattr(scene, "dims") and hasattr(scene, "coords") and hasattr(scene, "values"):
+        yield ArraySource(scene)
+    else:
+        raise RasterError(f"a scene is a path, a rasterio data set or a DataArray; got {type(scene).__name__}")
+
+
+@contextmanager
+def _open_dataset(name: str) -> Iterator[Any]:
+    is_local = "://" not in name and not name.startswith("/vsi") and ":" not in name[2:]
+    if is_local and not Path(name).exists():
+        raise InputFileNotFoundError(f"{name}: no such file; expected a raster")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            dataset = rasterio.open(name)
+    except (RasterioError, OSError) as error:
+        raise RasterError(f"{name} is not a raster that GDAL can open: {_short(error)}") from error
+    with dataset:
+        if dataset.count == 0:
+            raise RasterError(f"{name} holds no bands itself; name one of its sub-datasets: {', '.join(dataset.subdatasets) or 'none'}")
+        yield dataset
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+

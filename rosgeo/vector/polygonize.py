@@ -1,0 +1,170 @@
+"""Masks to polygons: sub-pixel outlines from the logits, or outlines along pixel edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import contourpy
+import numpy as np
+import rasterio.features
+import shapely
+from affine import Affine
+from pyproj import CRS, Geod, Transformer
+from pyproj.exceptions import ProjError
+from shapely import MultiPolygon, Polygon
+
+from rosgeo.geometry.mapping import pixel_size_map
+from rosgeo.types import CropWindow, Float32Array, FloatArray, ObjectMask, RasterGrid
+
+__all__ = ["OutlineOptions", "geodesic_area_m2", "map_precision", "mask_to_polygon", "polygon_to_map"]
+
+AnyPolygon = Polygon | MultiPolygon
+
+
+@dataclass(frozen=True)
+class OutlineOptions:
+    """How masks become polygons.
+
+    Attributes
+    ----------
+    outline : {"smooth", "pixel"}
+        ``smooth``: the zero level of the logits, with sub-pixel vertices. ``pixel``: along the edges of raster pixels.
+    parts : {"all", "largest"}
+        Keep every part that touches the box, or the largest of them.
+    min_area : float
+        Smallest part and smallest hole that is kept, in square pixels.
+    simplify : float
+        Tolerance of the simplification (Douglas-Peucker, topology kept) of smooth outlines, in pixels; 0 keeps every vertex. A pixel
+        outline loses only vertices on straight lines.
+    """
+
+    outline: Literal["smooth", "pixel"] = "smooth"
+    parts: Literal["all", "largest"] = "all"
+    min_area: float = 0.0
+    simplify: float = 0.1
+
+
+def mask_to_polygon(mask: ObjectMask, box_px: FloatArray, options: OutlineOptions) -> AnyPolygon | None:
+    """The polygon of a mask in the pixel frame.
+
+    Parameters
+    ----------
+    mask : ObjectMask
+        Logits over its window.
+    box_px : float64 array (4,)
+        The prompt; parts that do not touch it are dropped.
+    options : OutlineOptions
+        Outline, parts, smallest area, simplification.
+
+    Returns
+    -------
+    Polygon, MultiPolygon or None
+        Valid, holes kept; None where nothing is left.
+    """
+    if not (mask.logits > 0).any():
+        return None
+    if options.outline == "smooth":
+        rough = _smooth_outline(mask.logits, mask.window)
+    else:
+        rough = _pixel_outline(mask.logits, mask.window)
+    simplified = shapely.simplify(rough, options.simplify if options.outline == "smooth" else 0.0)
+    prompt = shapely.box(*box_px)
+    parts = [p for p in _polygons(simplified) if p.intersects(prompt) and p.area > max(options.min_area, 0.0)]
+    if options.parts == "largest" and parts:
+        parts = [max(parts, key=lambda p: p.area)]
+    if options.min_area > 0:
+        parts = [Polygon(p.exterior, [h for h in p.interiors if Polygon(h).area > options.min_area]) for p in parts]
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else MultiPolygon(parts)
+
+
+def _smooth_outline(logits: Float32Array, window: CropWindow) -> Any:
+    # A border of cells as far below zero as the mask goes above it closes the outline, at most at the window's edge.
+    padded = np.pad(logits.astype(np.float64), 1, constant_values=-float(logits.max()))
+    rows, cols = logits.shape
+    x = np.arange(-1, cols + 1) + 0.5
+    y = np.arange(-1, rows + 1) + 0.5
+    generator = contourpy.contour_generator(x, y, padded, fill_type=contourpy.FillType.OuterOffset)
+    points, offsets = generator.filled(0.0, np.inf)
+    scale = np.array([window.size / cols, window.size / rows])
+    polygons = []
+    for ring_points, ring_offsets in zip(points, offsets, strict=True):
+        rings = [window.crop_to_px(ring_points[a:b] * scale) for a, b in zip(ring_offsets[:-1], ring_offsets[1:], strict=True)]
+        polygons.append(Polygon(rings[0], rings[1:]))
+    return shapely.union_all(shapely.make_valid(np.array(polygons, dtype=object)))
+
+
+def _pixel_outline(logits: Float32Array, window: CropWindow) -> Any:
+    cells = min(window.size, logits.shape[0])
+    step = logits.shape[0] // cells
+    means = logits.reshape(cells, step, cells, step).mean(axis=(1, 3))
+    inside = (means > 0).astype(np.uint8)
+    scale = window.size / cells
+    transform = Affine(scale, 0, window.col_off, 0, scale, window.row_off)
+    shapes = rasterio.features.shapes(inside, mask=inside.astype(bool), connectivity=4, transform=transform)
+    return shapely.union_all([shapely.geometry.shape(geometry) for geometry, _ in shapes])
+
+
+def _polygons(geometry: Any) -> list[Polygon]:
+    """The polygons in a geometry of any kind, made valid."""
+    parts = shapely.get_parts(shapely.make_valid(geometry))
+    flat = [p for part in parts for p in shapely.get_parts(part)]
+    return [p for p in flat if isinstance(p, Polygon) and p.area > 0]
+
+
+def map_precision(grid: RasterGrid) -> float:
+    """Step to which map coordinates are rounded: a power of ten, between 1/1000 and 1/100 of a pixel in the raster's middle.
+
+    A scene and a clip of it write the same vertex as sums of other numbers; rounding takes away the digits in which they differ.
+    """
+    return float(10.0 ** np.ceil(np.log10(pixel_size_map(grid.mapping, grid.shape) * 1e-3)))
+
+
+def polygon_to_map(polygon: AnyPolygon, grid: RasterGrid, precision: float) -> AnyPolygon | None:
+    """A polygon of the pixel frame in the raster's map frame.
+
+    Parameters
+    ----------
+    polygon : Polygon or MultiPolygon
+        In the pixel frame.
+    grid : RasterGrid
+        The raster.
+    precision : float
+        See `map_precision`.
+
+    Returns
+    -------
+    Polygon, MultiPolygon or None
+        Valid, outer rings counter-clockwise in (x, y); None where nothing larger than the precision is left.
+    """
+    moved = shapely.transform(polygon, grid.mapping.to_map)
+    rounded = shapely.set_precision(shapely.make_valid(moved), precision)
+    parts = [shapely.orient_polygons(p) for p in _polygons(rounded)]
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else MultiPolygon(parts)
+
+
+def geodesic_area_m2(polygons: list[AnyPolygon | None], crs: CRS | None) -> FloatArray:
+    """Areas on the WGS 84 ellipsoid, float64 (N,) in square metres.
+
+    NaN for None, and for all where there is no CRS or none that leads to WGS 84.
+    """
+    areas = np.full(len(polygons), np.nan)
+    if crs is None:
+        return areas
+    try:
+        transformer = Transformer.from_crs(crs, 4326, always_xy=True)
+    except ProjError:
+        return areas
+    geod = Geod(ellps="WGS84")
+
+    def to_degrees(points: FloatArray) -> FloatArray:
+        return np.stack(transformer.transform(points[:, 0], points[:, 1]), axis=1)
+
+    for i, polygon in enumerate(polygons):
+        if polygon is not None:
+            areas[i] = abs(geod.geometry_area_perimeter(shapely.transform(polygon, to_degrees))[0])
+    return areas

@@ -1,0 +1,187 @@
+"""Boxes from any layer that pyogrio reads, or from a GeoDataFrame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pyogrio
+import shapely
+from pyogrio.errors import DataLayerError, DataSourceError
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from rosgeo.errors import BoxesError, CRSMismatchError, InputFileNotFoundError, OptionError
+
+__all__ = ["PIXEL_CRS", "check_frames", "parse_crs", "read_boxes"]
+
+PIXEL_CRS = "pixel"
+"""Value of ``boxes_crs`` for coordinates in pixels of the raster."""
+
+_PARQUET = (".parquet", ".geoparquet", ".pq")
+
+
+def parse_crs(text: str | CRS, option: str) -> CRS:
+    """A CRS from anything that pyproj takes; raises OptionError naming `option`."""
+    try:
+        return CRS.from_user_input(text)
+    except CRSError as error:
+        raise OptionError(f"{option} {str(text)!r} is no CRS that PROJ knows; expected something like EPSG:32650") from error
+
+
+def read_boxes(
+    boxes: str | Path | gpd.GeoDataFrame, *, layer: str | None = None, where: str | None = None
+) -> gpd.GeoDataFrame:
+    """Read boxes (or any polygons) with all their attributes.
+
+    Parameters
+    ----------
+    boxes : path or GeoDataFrame
+        GeoPackage, GeoJSON, Shapefile, FlatGeobuf, GeoParquet or whatever else GDAL reads. A GeoDataFrame is copied.
+    layer : str, optional
+        Needed where the file has more than one layer with geometries.
+    where : str, optional
+        An SQL condition on the attributes; rows that do not meet it are no part of the input.
+
+    Returns
+    -------
+    GeoDataFrame
+        Rows in the order of the layer, with a fresh index 0..N-1 (a GeoDataFrame keeps its own index in the column order given).
+
+    Raises
+    ------
+    InputFileNotFoundError, BoxesError, OptionError
+        No such file; not a vector file; no, or no such layer; no rows; points or lines.
+    """
+    if isinstance(boxes, gpd.GeoDataFrame):
+        if layer is not None or where is not None:
+            raise OptionError("layer and where select from a file; a GeoDataFrame was given")
+        frame, name = boxes.copy(), "the GeoDataFrame"
+    else:
+        frame, name = _read_file(str(boxes), layer, where)
+    if len(frame) == 0:
+        raise BoxesError(f"{name} holds no boxes" + (f" where {where}" if where else "") + "; expected at least one polygon")
+    _require_polygons(frame, name)
+    return frame
+
+
+def _read_file(path: str, layer: str | None, where: str | None) -> tuple[gpd.GeoDataFrame, str]:
+    if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
+        raise InputFileNotFoundError(f"{path}: no such file; expected a layer of boxes")
+    if Path(path).suffix.lower() in _PARQUET:
+        return _read_parquet(path, layer, where), path
+    layer = _choose_layer(path, layer)
+    name = f'{path} (layer "{layer}")'
+    try:
+        frame = pyogrio.read_dataframe(path, layer=layer, where=where)
+    except ValueError as error:
+        if where is not None:
+            raise OptionError(f"--where {where!r} is not understood by {name}: {_short(error)}") from error
+        raise BoxesError(f"{name} cannot be read: {_short(error)}") from error
+    except (DataSourceError, DataLayerError, RuntimeError) as error:
+        raise BoxesError(f"{name} cannot be read: {_short(error)}") from error
+    if not isinstance(frame, gpd.GeoDataFrame):
+        raise BoxesError(f"{name} is a table without geometries; expected polygons")
+    return frame.reset_index(drop=True), name
+
+
+def _read_parquet(path: str, layer: str | None, where: str | None) -> gpd.GeoDataFrame:
+    if layer is not None:
+        raise OptionError(f"{path}: a GeoParquet file has no layers; leave --layer out")
+    if where is not None:
+        raise OptionError(f"{path}: --where works on layers that GDAL reads, not on GeoParquet; filter it in Python, or convert it")
+    try:
+        return gpd.read_parquet(path).reset_index(drop=True)
+    except (ValueError, OSError) as error:
+        raise BoxesError(f"{path} is not a GeoParquet file: {_short(error)}") from error
+
+
+def _choose_layer(path: str, layer: str | None) -> str:
+    try:
+        layers = pyogrio.list_layers(path)
+    except (DataSourceError, RuntimeError) as error:
+        raise BoxesError(f"{path} is not a vector file that GDAL can open: {_short(error)}") from error
+    names = [str(name) for name, _ in layers]
+    if layer is not None:
+        if layer not in names:
+            raise OptionError(f"{path} has no layer {layer!r}; it has: {', '.join(names) or 'none'}")
+        return layer
+    with_geometry = [str(name) for name, kind in layers if kind is not None]
+    if not with_geometry:
+        raise BoxesError(f"{path} has no layer with geometries; expected polygons")
+    if len(with_geometry) > 1:
+        raise OptionError(f"{path} has {len(with_geometry)} layers ({', '.join(with_geometry)}); choose one with --layer")
+    return with_geometry[0]
+
+
+def _require_polygons(frame: gpd.GeoDataFrame, name: str) -> None:
+    kinds = shapely.get_type_id(frame.geometry.to_numpy())
+    wrong = np.flatnonzero(~np.isin(kinds, (-1, 3, 6)))
+    if len(wrong):
+        found = sorted({frame.geometry.iloc[i].geom_type for i in wrong})
+        raise BoxesError(
+            f"{name} holds {' and '.join(found)} geometries ({len(wrong)} of {len(frame)} rows, first in row {wrong[0]}); "
+            "expected polygons. Buffer points or lines to polygons first."
+        )
+
+
+def check_frames(
+    frame: gpd.GeoDataFrame, boxes_crs: str | CRS | None, raster_crs: CRS | None, raster_name: str, boxes_name: str
+) -> tuple[CRS | None, bool]:
+    """Which CRS the boxes are in, and whether they are in pixels.
+
+    Parameters
+    ----------
+    frame : GeoDataFrame
+        The boxes.
+    boxes_crs : str or CRS, optional
+        The user's word on a layer without CRS; ``"pixel"`` for pixel coordinates.
+    raster_crs : CRS or None
+        Of the raster.
+    raster_name, boxes_name : str
+        For messages.
+
+    Returns
+    -------
+    crs : CRS or None
+        Of the boxes; None where they are in the raster's own frame.
+    in_pixels : bool
+        True where box coordinates are pixels.
+
+    Raises
+    ------
+    CRSMismatchError
+        Only one of raster and boxes has a CRS, or `boxes_crs` contradicts the layer.
+    """
+    if boxes_crs is not None and str(boxes_crs).lower() == PIXEL_CRS:
+        return None, True
+    own = CRS.from_user_input(frame.crs) if frame.crs is not None else None
+    if boxes_crs is not None:
+        given = parse_crs(boxes_crs, "--boxes-crs")
+        if own is not None and not own.equals(given, ignore_axis_order=True):
+            raise CRSMismatchError(
+                f"{boxes_name} is in {_label(own)}, but --boxes-crs says {_label(given)}. Leave --boxes-crs out, or mend the file."
+            )
+        own = given
+    if own is None and raster_crs is not None:
+        raise CRSMismatchError(
+            f"{boxes_name} has no CRS, but {raster_name} is in {_label(raster_crs)}. Set it in the file, or pass "
+            f"--boxes-crs {_label(raster_crs)} (or --boxes-crs pixel for pixel coordinates)."
+        )
+    if own is not None and raster_crs is None:
+        raise CRSMismatchError(
+            f"{raster_name} has no CRS, but {boxes_name} is in {_label(own)}. Georeference the raster (gdal_edit.py -a_srs), or "
+            "pass --boxes-crs pixel if the boxes are in pixels."
+        )
+    return own, own is None
+
+
+def _label(crs: CRS) -> str:
+    authority = crs.to_authority()
+    return ":".join(authority) if authority else crs.name
+
+
+def _short(error: Any) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,106 @@
+"""The result: one row for every input row, in order, with the input's columns and rosgeo's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from pyproj import CRS
+
+from rosgeo.errors import BoxesError
+from rosgeo.types import Status
+from rosgeo.vector.polygonize import AnyPolygon, geodesic_area_m2
+
+__all__ = ["RESULT_COLUMNS", "ObjectResult", "assemble_result", "refuse_clashing_columns"]
+
+RESULT_COLUMNS = (
+    "rosgeo_id",
+    "rosgeo_status",
+    "rosgeo_score",
+    "rosgeo_stability",
+    "rosgeo_area_m2",
+    "rosgeo_model",
+)
+
+
+@dataclass(frozen=True)
+class ObjectResult:
+    """What became of one box.
+
+    Attributes
+    ----------
+    id : int
+        Row of the input.
+    status : {"ok", "empty", "outside", "nodata", "invalid"}
+    polygon_map : Polygon, MultiPolygon or None
+        In the raster's map frame.
+    score, stability : float
+        NaN where the model was not asked.
+    """
+
+    id: int
+    status: Status
+    polygon_map: AnyPolygon | None = None
+    score: float = float("nan")
+    stability: float = float("nan")
+
+
+def refuse_clashing_columns(frame: gpd.GeoDataFrame, name: str) -> None:
+    """Raise BoxesError where an input column has the name of one of rosgeo's, in any case of letters."""
+    clashing = [str(c) for c in frame.columns if str(c).lower() in RESULT_COLUMNS]
+    if clashing:
+        raise BoxesError(
+            f"{name} has the column{'s' * (len(clashing) > 1)} {', '.join(clashing)}, which rosgeo writes itself. "
+            "Rename or drop them in the input."
+        )
+
+
+def assemble_result(
+    frame: gpd.GeoDataFrame, objects: list[ObjectResult], crs: CRS | None, model: str, *, out_crs: CRS | None = None
+) -> gpd.GeoDataFrame:
+    """Put the results beside the input's columns.
+
+    Parameters
+    ----------
+    frame : GeoDataFrame
+        The input, N rows.
+    objects : list of ObjectResult
+        In any order, one for each row of the input.
+    crs : CRS or None
+        Of the polygons.
+    model : str
+        Name of the model, for `rosgeo_model`.
+    out_crs : CRS, optional
+        Transform the polygons to this.
+
+    Returns
+    -------
+    GeoDataFrame
+        N rows, the input's index and columns, the polygons as the active geometry under the input's name for it.
+    """
+    if sorted(o.id for o in objects) != list(range(len(frame))):
+        raise AssertionError(f"{len(frame)} input rows, but results for the rows {sorted(o.id for o in objects)[:10]}...")
+    ordered = sorted(objects, key=lambda o: o.id)
+    polygons = [o.polygon_map for o in ordered]
+    result = frame.copy()
+    geometry = np.empty(len(polygons), dtype=object)
+    geometry[:] = polygons
+    result = result.set_geometry(gpd.GeoSeries(geometry, index=frame.index, crs=crs, name=frame.geometry.name))
+    result["rosgeo_id"] = np.arange(len(frame), dtype=np.int64)
+    result["rosgeo_status"] = [o.status for o in ordered]
+    result["rosgeo_score"] = np.array([o.score for o in ordered], dtype=np.float64)
+    result["rosgeo_stability"] = np.array([o.stability for o in ordered], dtype=np.float64)
+    result["rosgeo_area_m2"] = geodesic_area_m2(polygons, crs)
+    result["rosgeo_model"] = model
+    if out_crs is not None and crs is not None:
+        result = _reproject(result, out_crs)
+    return result
+
+
+def _reproject(result: gpd.GeoDataFrame, crs: CRS) -> gpd.GeoDataFrame:
+    moved = result.to_crs(crs)
+    # Rounding in another CRS can make a sliver touch itself.
+    moved.geometry = shapely.make_valid(moved.geometry.to_numpy())
+    return moved

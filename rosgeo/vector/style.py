@@ -1,0 +1,91 @@
+"""The QGIS style that a result opens with."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+__all__ = ["add_default_style", "result_qml"]
+
+_CLASSES = (
+    (0.0, 0.5, "215,48,39"),
+    (0.5, 0.7, "252,141,89"),
+    (0.7, 0.85, "254,224,80"),
+    (0.85, 0.95, "145,207,96"),
+    (0.95, 1.0, "26,152,80"),
+)
+"""Score from, to, colour: red to green (ColorBrewer RdYlGn, with a yellow that shows on bright ground)."""
+
+
+def result_qml() -> str:
+    """A QML style: outlines with a faint fill, coloured by `rosgeo_score` in five classes."""
+    ranges = "\n".join(
+        f'   <range symbol="{i}" lower="{low}" upper="{high}" render="true" label="score {low:.2f} - {high:.2f}"/>'
+        for i, (low, high, _) in enumerate(_CLASSES)
+    )
+    symbols = "\n".join(_symbol(str(i), colour) for i, (_, _, colour) in enumerate(_CLASSES))
+    return f"""<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
+<qgis version="3.22.0" styleCategories="Symbology|MapTips">
+ <renderer-v2 type="graduatedSymbol" attr="rosgeo_score" graduatedMethod="GraduatedColor" symbollevels="0" enableorderby="0" forceraster="0">
+  <ranges>
+{ranges}
+  </ranges>
+  <symbols>
+{symbols}
+  </symbols>
+  <source-symbol>
+{_symbol("0", "145,207,96")}
+  </source-symbol>
+ </renderer-v2>
+ <mapTip>score [% round("rosgeo_score", 3) %], [% round("rosgeo_area_m2", 1) %] m²</mapTip>
+</qgis>
+"""
+
+
+def _symbol(name: str, colour: str) -> str:
+    return f"""   <symbol type="fill" name="{name}" alpha="1" clip_to_extent="1" force_rhr="0">
+    <layer class="SimpleFill" enabled="1" locked="0" pass="0">
+     <prop k="color" v="{colour},50"/>
+     <prop k="style" v="solid"/>
+     <prop k="outline_color" v="{colour},255"/>
+     <prop k="outline_style" v="solid"/>
+     <prop k="outline_width" v="0.5"/>
+     <prop k="outline_width_unit" v="MM"/>
+     <prop k="joinstyle" v="round"/>
+    </layer>
+   </symbol>"""
+
+
+def add_default_style(path: str | Path, layer: str, geometry_column: str) -> None:
+    """Write the style into a GeoPackage, where QGIS looks for it.
+
+    Parameters
+    ----------
+    path : path
+        The GeoPackage.
+    layer, geometry_column : str
+        The table that it is for.
+
+    Notes
+    -----
+    QGIS loads from ``layer_styles`` the row with ``useAsDefault`` for the table and the geometry column. The table is registered
+    in ``gpkg_contents`` as attributes, as QGIS itself does.
+    """
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(
+            """CREATE TABLE IF NOT EXISTS layer_styles (
+                id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, f_table_catalog TEXT(256), f_table_schema TEXT(256),
+                f_table_name TEXT(256), f_geometry_column TEXT(256), styleName TEXT(30), styleQML TEXT, styleSLD TEXT,
+                useAsDefault BOOLEAN, description TEXT, owner TEXT(30), ui TEXT(30),
+                update_time DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')))"""
+        )
+        database.execute(
+            """INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName, styleQML,
+                styleSLD, useAsDefault, description, owner) VALUES ('', '', ?, ?, 'rosgeo', ?, '', 1, 'Outlines by score', '')""",
+            (layer, geometry_column, result_qml()),
+        )
+        database.execute(
+            """INSERT OR IGNORE INTO gpkg_contents (table_name, data_type, identifier)
+                VALUES ('layer_styles', 'attributes', 'layer_styles')"""
+        )

@@ -1,0 +1,194 @@
+"""Results to files: built beside their place, put there by one rename."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pyogrio
+from pyogrio.errors import DataSourceError
+from pyproj import CRS
+
+from rosgeo.errors import OutputError
+from rosgeo.vector.style import add_default_style
+
+__all__ = ["LAYER", "UNDEFINED_CARTESIAN", "check_output", "output_driver", "read_record", "write_result"]
+
+LAYER = "masks"
+"""Name of the result's layer."""
+
+UNDEFINED_CARTESIAN = CRS.from_wkt('LOCAL_CS["Undefined Cartesian SRS",UNIT["metre",1],AXIS["X",EAST],AXIS["Y",NORTH]]')
+"""What a GeoPackage calls the frame of results without CRS (srs_id -1); without it readers take pixels for degrees."""
+
+_DRIVERS = {
+    ".gpkg": "GPKG",
+    ".parquet": "GeoParquet",
+    ".geoparquet": "GeoParquet",
+    ".geojson": "GeoJSON",
+    ".json": "GeoJSON",
+    ".fgb": "FlatGeobuf",
+}
+
+
+def output_driver(path: str | Path) -> str:
+    """The format that a path's extension asks for; raises OutputError for an unknown one."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in _DRIVERS:
+        raise OutputError(f"{path}: no output format for the extension {suffix!r}; expected one of {', '.join(_DRIVERS)}")
+    return _DRIVERS[suffix]
+
+
+def check_output(path: str | Path, *, overwrite: bool, inputs: tuple[str, ...] = ()) -> Path:
+    """Find out before any work whether a file can be written.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    overwrite : bool
+        An existing file may be replaced.
+    inputs : tuple of str
+        Files that must not be the output.
+
+    Raises
+    ------
+    OutputError
+        It exists, is an input, or its folder is missing or not writable.
+    """
+    target = Path(path)
+    folder = target.parent
+    if not folder.is_dir():
+        raise OutputError(f"{target}: the folder {folder} does not exist; make it first")
+    if target.is_dir():
+        raise OutputError(f"{target} is a folder; expected the name of a file")
+    if any(Path(i).exists() and target.exists() and os.path.samefile(i, target) for i in inputs):
+        raise OutputError(f"{target} is an input; name another output")
+    if target.exists() and not overwrite:
+        raise OutputError(f"{target} exists; pass --overwrite to replace it, or name another output")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{target}: the folder {folder} is not writable")
+    return target
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well, and is removed when it does not."""
+    try:
+        folder = tempfile.mkdtemp(prefix=".rosgeo-", dir=path.parent)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+    partial = Path(folder) / path.name
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        for left in Path(folder).iterdir():
+            left.unlink()
+        Path(folder).rmdir()
+
+
+def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, Any]) -> None:
+    """Write a result in the format of the path's extension.
+
+    Parameters
+    ----------
+    result : GeoDataFrame
+        See `assemble_result`. Its index is not written.
+    path : path
+        An existing file is replaced when the new one is whole.
+    record : dict
+        The run's record, JSON; goes into a GeoPackage as the layer's metadata (``rosgeo``), with a default QGIS style.
+
+    Raises
+    ------
+    OutputError
+        The format cannot hold a column, or the file cannot be written.
+    """
+    target = Path(path)
+    driver = output_driver(target)
+    try:
+        with replacing(target) as partial:
+            if driver == "GeoParquet":
+                result.to_parquet(partial, index=False)
+            else:
+                _write_layer(_plain_columns(result, driver, target), partial, driver, record)
+    except (DataSourceError, RuntimeError, OSError, ValueError, TypeError) as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{target} cannot be written: {' '.join(str(error).split())[:300]}") from error
+
+
+def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[str, Any]) -> None:
+    options: dict[str, Any] = {}
+    names = {str(c).lower() for c in frame.columns if c != frame.geometry.name}
+    if driver == "GPKG":
+        geometry_column = _free_name("geom", names)
+        options = {
+            "layer": LAYER,
+            # A column of the input called fid is data, and need not be unique.
+            "FID": _free_name("fid", names),
+            "GEOMETRY_NAME": geometry_column,
+            "layer_metadata": {"rosgeo": json.dumps(record)},
+        }
+        if frame.crs is None:
+            frame = frame.set_crs(UNDEFINED_CARTESIAN)
+    elif driver == "FlatGeobuf":
+        # The spatial index would sort the rows and refuse those without geometry.
+        options = {"SPATIAL_INDEX": "NO"}
+    elif driver == "GeoJSON":
+        options = {"COORDINATE_PRECISION": 15}
+    kinds = set(frame.geometry.dropna().geom_type)
+    kind = kinds.pop() if len(kinds) == 1 else ("MultiPolygon" if kinds else "Polygon")
+    # One type for the whole layer: some readers take no mixture.
+    promote = {"promote_to_multi": kind == "MultiPolygon", "geometry_type": kind}
+    pyogrio.write_dataframe(frame, path, driver=driver, **promote, **options)
+    if driver == "GPKG":
+        add_default_style(path, LAYER, geometry_column)
+
+
+def _free_name(wanted: str, taken: set[str]) -> str:
+    return wanted if wanted not in taken else _free_name(f"rosgeo_{wanted}", taken)
+
+
+def _plain_columns(result: gpd.GeoDataFrame, driver: str, path: Path) -> gpd.GeoDataFrame:
+    """Columns as GDAL's formats can hold them: names as text, lists and mappings as JSON, further geometries as WKT."""
+    frame = result.copy()
+    active = frame.geometry.name
+    frame.columns = [str(c) for c in frame.columns]
+    lower = [c.lower() for c in frame.columns if c != active]
+    doubled = sorted({c for c in lower if lower.count(c) > 1})
+    if doubled and driver == "GPKG":
+        raise OutputError(f"{path}: a GeoPackage cannot tell the columns {doubled[0]!r} of the input apart by case; write .parquet")
+    for column in frame.columns:
+        if column == active:
+            continue
+        if isinstance(frame[column], gpd.GeoSeries):
+            frame[column] = frame[column].to_wkt()
+        elif frame[column].dtype == object:
+            frame[column] = [_plain(v) for v in frame[column]]
+        elif str(frame[column].dtype) == "category":
+            frame[column] = frame[column].astype(frame[column].cat.categories.dtype)
+    return frame
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(value, default=str)
+    if hasattr(value, "tolist") and getattr(value, "ndim", 0):
+        return json.dumps(value.tolist(), default=str)
+    return value
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """The run's record of a GeoPackage that `write_result` wrote; raises OutputError where there is none."""
+    metadata = pyogrio.read_info(path, layer=LAYER).get("layer_metadata") or {}
+    if "rosgeo" not in metadata:
+        raise OutputError(f"{path} holds no record of a rosgeo run")
+    record: dict[str, Any] = json.loads(metadata["rosgeo"])
+    return record
