@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rosgeo.errors import NoOverlapWarning, OptionError, PixelFrameWarning
-from rosgeo.geometry.boxes import boxes_to_px, usable_geometries
+from rosgeo.errors import CRSMismatchError, NoOverlapWarning, OptionError, PixelFrameWarning
+from rosgeo.geometry.boxes import boxes_to_px, transform_points, usable_geometries
 from rosgeo.geometry.plan import Plan, make_plan
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.crops import PADDING_RGB
@@ -28,12 +28,13 @@ from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource, open_source
 from rosgeo.types import Boxes, Crop, FloatArray, ObjectMask, Tile
 from rosgeo.vector.polygonize import OutlineOptions, map_precision, mask_to_polygon, polygon_to_map
-from rosgeo.vector.read import check_frames, parse_crs, read_boxes
+from rosgeo.vector.read import check_frames, crs_label, parse_crs, read_boxes
 from rosgeo.vector.result import ObjectResult, assemble_result, refuse_clashing_columns
-from rosgeo.vector.write import check_output, output_driver, write_result
+from rosgeo.vector.write import check_columns, check_output, output_driver, write_result
 
 if TYPE_CHECKING:
     import geopandas as gpd
+    from pyproj import CRS
 
 __all__ = ["SegmentOptions", "SegmentRun", "segment", "segment_run"]
 
@@ -118,7 +119,7 @@ def segment(
     outline: str = "smooth",
     parts: str = "all",
     min_area: float = 0.0,
-    simplify: float = 0.1,
+    simplify: float = 0.05,
     boxes_crs: str | None = None,
     layer: str | None = None,
     where: str | None = None,
@@ -190,7 +191,7 @@ def segment(
     """
     policy = CropPolicy(mode=_choice("crop", crop, ("auto", "paper")))
     if crop_factor is not None:
-        policy = replace(policy, factor=_factor(crop_factor))
+        policy = replace(policy, factor=crop_factor)
     options = SegmentOptions(
         model=str(model),
         device=device,
@@ -241,11 +242,15 @@ def segment_run(
         output_driver(output)
         check_output(output, overwrite=overwrite, inputs=inputs)
     rule = parse_stretch(options.stretch)
-    out_crs = parse_crs(options.crs, "--crs") if options.crs else None
+    out_crs = parse_crs(options.crs, "--crs") if options.crs is not None else None
     boxes_name = "the GeoDataFrame" if hasattr(boxes, "geometry") else str(boxes)
     with open_source(scene) as source:
         frame = read_boxes(boxes, layer=options.layer, where=options.where)
         refuse_clashing_columns(frame, boxes_name)
+        if output is not None:
+            check_columns(frame, output)
+        if out_crs is not None:
+            _require_reachable(source, out_crs)
         boxes_px, plan = _plan(source, frame, options, boxes_name)
         reader = _reader(source, rule, options)
         segmenter = segmenter or _segmenter(options)
@@ -259,7 +264,8 @@ def segment_run(
                 progress(len(objects), len(frame))
         grid, name = source.grid, source.name
         stretch = reader.stretch.record()
-    result = assemble_result(frame, objects, grid.crs, segmenter.model.name, out_crs=out_crs)
+    rows = frame.index.to_numpy(dtype=np.int64) if isinstance(boxes, str | Path) else None
+    result = assemble_result(frame, objects, grid.crs, segmenter.model.name, out_crs=out_crs, rows=rows)
     record = _record(options, segmenter, result, name, boxes_name, stretch, reader.bands, time.monotonic() - started)
     if output is not None:
         write_result(result, output, record)
@@ -271,7 +277,8 @@ def _plan(source: RasterSource, frame: gpd.GeoDataFrame, options: SegmentOptions
     crs, in_pixels = check_frames(frame, options.boxes_crs, grid.crs, source.name, boxes_name)
     if grid.crs is None and source.georeferenced and str(options.boxes_crs).lower() != "pixel":
         warnings.warn(
-            f"{source.name} has a transform but no CRS: the boxes are taken as pixels. Pass --boxes-crs pixel to say so, or give both a CRS.",
+            f"{source.name} has a transform but no CRS: the boxes are taken as pixels. "
+            "Pass --boxes-crs pixel to say so, or give both a CRS.",
             PixelFrameWarning,
             stacklevel=4,
         )
@@ -280,25 +287,45 @@ def _plan(source: RasterSource, frame: gpd.GeoDataFrame, options: SegmentOptions
     boxes_px = boxes_to_px(geometries, crs, grid, in_pixels=in_pixels)
     plan = make_plan(boxes_px, usable, grid.shape, options.crop)
     if usable.any() and plan.planned == 0:
-        warnings.warn(_no_overlap(source, frame, boxes_name), NoOverlapWarning, stacklevel=4)
+        warnings.warn(_no_overlap(source, frame, boxes_name, in_pixels), NoOverlapWarning, stacklevel=4)
     return boxes_px, plan
 
 
-def _no_overlap(source: RasterSource, frame: gpd.GeoDataFrame, boxes_name: str) -> str:
+def _require_reachable(source: RasterSource, crs: CRS) -> None:
+    """Raise where the raster's ground has no coordinates in the CRS of the result."""
+    if source.grid.crs is None:
+        raise CRSMismatchError(
+            f"{source.name} has no CRS, so its outlines cannot be brought to --crs {crs_label(crs)}. Leave --crs out."
+        )
     height, width = source.grid.shape
-    corners = source.grid.mapping.to_map(np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64))
+    x, y = np.meshgrid(np.linspace(0, width, 9), np.linspace(0, height, 9))
+    points = transform_points(source.grid.mapping.to_map(np.stack([x.ravel(), y.ravel()], axis=1)), source.grid.crs, crs)
+    if not np.isfinite(points).all():
+        raise OptionError(f"--crs {crs_label(crs)} does not reach the ground that {source.name} shows; name another CRS")
+
+
+def _no_overlap(source: RasterSource, frame: gpd.GeoDataFrame, boxes_name: str, in_pixels: bool) -> str:
+    height, width = source.grid.shape
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64)
+    if not in_pixels:
+        corners = source.grid.mapping.to_map(corners)
     raster = _extent(np.concatenate([corners.min(axis=0), corners.max(axis=0)]))
     boxes = _extent(frame.total_bounds)
-    raster_crs = source.grid.crs.name if source.grid.crs is not None else "no CRS, pixels"
-    boxes_crs = frame.crs.name if frame.crs is not None else "no CRS"
+    raster_crs = "pixels" if in_pixels or source.grid.crs is None else _full_label(source.grid.crs)
+    boxes_crs = "pixels" if in_pixels else _full_label(frame.crs) if frame.crs is not None else "the CRS of --boxes-crs"
     return (
         f"not one box touches the raster: {source.name} spans {raster} ({raster_crs}), {boxes_name} spans {boxes} ({boxes_crs}). "
         "Check the CRS of both."
     )
 
 
+def _full_label(crs: CRS) -> str:
+    label = crs_label(crs)
+    return label if label == crs.name else f"{label}, {crs.name}"
+
+
 def _extent(bounds: FloatArray) -> str:
-    return "x {:.7g} to {:.7g}, y {:.7g} to {:.7g}".format(bounds[0], bounds[2], bounds[1], bounds[3])
+    return f"x {bounds[0]:.10g} to {bounds[2]:.10g}, y {bounds[1]:.10g} to {bounds[3]:.10g}"
 
 
 def _reader(source: RasterSource, rule: StretchRule, options: SegmentOptions) -> CropReader:
@@ -315,9 +342,7 @@ def _skipped(plan: Plan) -> list[ObjectResult]:
     return invalid + [ObjectResult(int(i), "outside") for i in np.flatnonzero(plan.outside)]
 
 
-def _run_tiles(
-    tiles: Iterable[Tile], reader: CropReader, segmenter: Segmenter, outline: OutlineOptions
-) -> Iterator[ObjectResult]:
+def _run_tiles(tiles: Iterable[Tile], reader: CropReader, segmenter: Segmenter, outline: OutlineOptions) -> Iterator[ObjectResult]:
     """Read, segment and polygonise tile by tile; one result for each box of the tiles."""
     grid = reader.source.grid
     precision = map_precision(grid)
@@ -391,10 +416,4 @@ def _version(package: str) -> str:
 def _choice(option: str, value: str, choices: tuple[str, ...]) -> Any:
     if value not in choices:
         raise OptionError(f"{option} {value!r}: expected one of {', '.join(choices)}")
-    return value
-
-
-def _factor(value: float) -> float:
-    if not 1.0 < value <= 16.0:
-        raise OptionError(f"crop factor {value}: expected a number above 1 and at most 16")
     return value

@@ -32,11 +32,11 @@ _BOX_COLOUR = (64, 200, 255)
 _OUTLINE_COLOUR = (255, 40, 90)
 
 
-def check_preview(path: str | Path) -> None:
-    """Raise OutputError where a preview cannot be written; an existing picture is replaced."""
+def check_preview(path: str | Path, *, overwrite: bool, inputs: tuple[str, ...] = ()) -> None:
+    """Raise OutputError where a preview cannot be written; see `check_output`."""
     if Path(path).suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise OutputError(f"{path}: a preview is a .png or .jpg file")
-    check_output(path, overwrite=True)
+    check_output(path, overwrite=overwrite, inputs=inputs)
 
 
 def draw_preview(scene: Any, run: SegmentRun, path: str | Path, *, bands: tuple[int, ...] | None, stretch: StretchRule) -> None:

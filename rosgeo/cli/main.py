@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from rosgeo import __version__
+from rosgeo.cli.demo import demo_command
 from rosgeo.cli.segment import segment_command
 from rosgeo.cli.train import train_command
 from rosgeo.errors import RosgeoError, UserInputError
@@ -62,3 +63,4 @@ def main(verbose: bool, debug: bool) -> None:
 
 main.add_command(segment_command)
 main.add_command(train_command)
+main.add_command(demo_command)

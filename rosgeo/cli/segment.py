@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rosgeo.cli.options import device_option, quiet_option
+from rosgeo.cli.options import ProgressBar, device_option, quiet_option
 
 if TYPE_CHECKING:
     from rosgeo.pipeline import SegmentOptions, SegmentRun
@@ -32,7 +31,9 @@ __all__ = ["segment_command"]
 @click.option("--where", metavar="SQL", help="Take only boxes that meet this condition, as in \"class = 'ship'\".")
 @click.option("--boxes-crs", metavar="CRS", help="CRS of boxes that have none, as in EPSG:32650; 'pixel' for pixel coordinates.")
 @click.option("--crs", metavar="CRS", help="CRS of the result.  [default: the raster's]")
-@click.option("--bands", metavar="R,G,B", help="Bands from 1; one number for grey.  [default: marked red, green, blue; else the first three]")
+@click.option(
+    "--bands", metavar="R,G,B", help="Bands from 1; one number for grey.  [default: marked red, green, blue; else the first three]"
+)
 @click.option(
     "--stretch",
     default="auto",
@@ -42,21 +43,44 @@ __all__ = ["segment_command"]
 )
 @click.option("--model", default="rosgeo-small", show_default=True, metavar="NAME|PATH", help="Model, or its weights file.")
 @device_option
-@click.option("--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bf16"]), help="Of the model.")
+@click.option(
+    "--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bf16"]), help="Of the model."
+)
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Crops a pass.  [default: 1 on a CPU, 16 on a GPU]")
-@click.option("--crop", default="auto", show_default=True, type=click.Choice(["auto", "paper"]), help="auto: as large as the box asks for; paper: 512 px.")
+@click.option(
+    "--crop",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "paper"]),
+    help="auto: as large as the box asks for; paper: 512 px.",
+)
 @click.option("--crop-factor", type=float, metavar="F", help="Side of an auto crop over the box's longer side.")
-@click.option("--outline", default="smooth", show_default=True, type=click.Choice(["smooth", "pixel"]), help="Sub-pixel outlines, or along pixel edges.")
-@click.option("--parts", default="all", show_default=True, type=click.Choice(["all", "largest"]), help="Parts of a mask that touch the box.")
+@click.option(
+    "--outline",
+    default="smooth",
+    show_default=True,
+    type=click.Choice(["smooth", "pixel"]),
+    help="Sub-pixel outlines, or along pixel edges.",
+)
+@click.option(
+    "--parts", default="all", show_default=True, type=click.Choice(["all", "largest"]), help="Parts of a mask that touch the box."
+)
 @click.option("--min-area", default=0.0, type=click.FloatRange(0), metavar="PX2", help="Smallest part and hole, in square pixels.")
-@click.option("--simplify", default=0.1, show_default=True, type=click.FloatRange(0), metavar="PX", help="Tolerance for smooth outlines, in pixels.")
+@click.option(
+    "--simplify",
+    default=0.05,
+    show_default=True,
+    type=click.FloatRange(0),
+    metavar="PX",
+    help="Tolerance for smooth outlines, in pixels.",
+)
 @click.option("--preview", metavar="FILE", help="Also draw the scene and its objects (.png).")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's record as JSON.")
 @quiet_option
 def segment_command(
     scene: str, boxes: str, output: str | None, overwrite: bool, preview: str | None, as_json: bool, quiet: bool, **choices: Any
 ) -> None:
-    """Segment the object in each box of BOXES on the raster SCENE.
+    r"""Segment the object in each box of BOXES on the raster SCENE.
 
     BOXES is any layer of polygons that GDAL reads, in any CRS; the result has a row for each of its rows, with all its attributes.
 
@@ -68,12 +92,12 @@ def segment_command(
     from rosgeo.raster.bands import parse_stretch
 
     options = _options(choices)
-    target = output or f"{Path(scene).stem}_masks.gpkg"
+    target = f"{Path(scene).stem}_masks.gpkg" if output is None else output
     if preview is not None:
         from rosgeo.preview import check_preview
 
-        check_preview(preview)
-    with _progress(not quiet) as progress:
+        check_preview(preview, overwrite=overwrite, inputs=(scene, boxes, target))
+    with ProgressBar(shown=not quiet) as progress:
         run = segment_run(scene, boxes, options, output=target, overwrite=overwrite, progress=progress)
     if preview is not None:
         from rosgeo.preview import draw_preview
@@ -86,7 +110,6 @@ def segment_command(
 
 
 def _options(choices: dict[str, Any]) -> SegmentOptions:
-    from rosgeo.errors import OptionError
     from rosgeo.geometry.windows import CropPolicy
     from rosgeo.pipeline import SegmentOptions
     from rosgeo.raster.bands import parse_bands
@@ -94,45 +117,19 @@ def _options(choices: dict[str, Any]) -> SegmentOptions:
 
     policy = CropPolicy(mode=choices["crop"])
     if choices["crop_factor"] is not None:
-        try:
-            policy = replace(policy, factor=choices["crop_factor"])
-        except ValueError as error:
-            raise OptionError(str(error)) from error
+        policy = replace(policy, factor=choices["crop_factor"])
     outline = OutlineOptions(choices["outline"], choices["parts"], choices["min_area"], choices["simplify"])
     same = ("model", "device", "precision", "batch_size", "stretch", "boxes_crs", "layer", "where", "crs")
-    return SegmentOptions(
-        bands=parse_bands(choices["bands"]), crop=policy, outline=outline, **{key: choices[key] for key in same}
-    )
-
-
-class _progress:  # noqa: N801 - used as a function
-    """A tqdm bar as a context manager that gives the pipeline's callback."""
-
-    def __init__(self, shown: bool) -> None:
-        self._shown = shown
-        self._bar: Any = None
-
-    def __enter__(self) -> Any:
-        return self._update
-
-    def _update(self, done: int, total: int) -> None:
-        if not self._shown:
-            return
-        if self._bar is None:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=total, unit="object", file=sys.stderr, dynamic_ncols=True)
-        self._bar.update(done - self._bar.n)
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+    return SegmentOptions(bands=parse_bands(choices["bands"]), crop=policy, outline=outline, **{key: choices[key] for key in same})
 
 
 def _summary(run: SegmentRun, target: str, preview: str | None) -> None:
     record = run.record
     counts = ", ".join(f"{n} {status}" for status, n in sorted(record["counts"].items(), key=lambda item: -item[1]))
-    click.echo(f"{record['objects']} boxes: {counts}; {record['seconds']:.1f} s with {record['model']['name']} on {record['device']}")
+    boxes = "box" if record["objects"] == 1 else "boxes"
+    click.echo(
+        f"{record['objects']} {boxes}: {counts}; {record['seconds']:.1f} s with {record['model']['name']} on {record['device']}"
+    )
     click.echo(f"Outlines: {target}")
     if preview:
         click.echo(f"Picture: {preview}")

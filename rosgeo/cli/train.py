@@ -14,11 +14,17 @@ __all__ = ["train_command"]
 
 @click.command("train", short_help="Train a model on labelled objects.")
 @click.argument("config")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of CONFIG, as in optim.samples=6400. May be repeated.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a key of CONFIG, as in optim.samples=6400. May be repeated.",
+)
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @quiet_option
 def train_command(config: str, overrides: tuple[str, ...], resume: bool, quiet: bool) -> None:
-    """Train the decoder of a model over its frozen backbone, as the YAML file CONFIG says.
+    r"""Train the decoder of a model over its frozen backbone, as the YAML file CONFIG says.
 
     \b
     rosgeo train configs/train/rosgeo-small.yaml --set train=data/train --set backbone=dinov2_vits14.safetensors

@@ -13,7 +13,7 @@ from pyproj.exceptions import ProjError
 from rosgeo.errors import CRSMismatchError
 from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid
 
-__all__ = ["BOX_GRID_PX", "boxes_to_px", "on_raster", "usable_geometries"]
+__all__ = ["BOX_GRID_PX", "boxes_to_px", "on_raster", "transform_points", "usable_geometries"]
 
 BOX_GRID_PX = 1 / 1024
 """Boxes are rounded to this in pixels: far below what a mask can show, and it takes away the last digits of the map
@@ -35,9 +35,11 @@ def usable_geometries(geometries: npt.NDArray[Any]) -> BoolArray:
     """
     geoms = np.asarray(geometries, dtype=object)
     there = ~(shapely.is_missing(geoms) | shapely.is_empty(geoms))
-    finite = np.zeros(len(geoms), dtype=bool)
-    finite[there] = np.isfinite(shapely.bounds(geoms[there])).all(axis=1)
-    usable = finite.copy()
+    # Vertex by vertex: bounds pass over a vertex that is not a number, and GEOS raises on it.
+    points, owner = shapely.get_coordinates(geoms, return_index=True)
+    finite: BoolArray = there.copy()
+    finite[owner[~np.isfinite(points).all(axis=1)]] = False
+    usable: BoolArray = finite.copy()
     # The hull's area, since the signed area of a bow tie is zero.
     usable[finite] = shapely.area(shapely.convex_hull(geoms[finite])) > 0
     return usable
@@ -76,7 +78,7 @@ def boxes_to_px(geometries: npt.NDArray[Any], crs: CRS | None, grid: RasterGrid,
     if len(rows):
         points, owner = _outline_points(geoms[rows])
         if not in_pixels:
-            points = grid.mapping.to_px(_transform(points, crs, grid.crs))
+            points = grid.mapping.to_px(transform_points(points, crs, grid.crs))
         xyxy[rows] = _envelopes(points, owner, len(rows))
     snapped = np.round(xyxy / BOX_GRID_PX) * BOX_GRID_PX
     return Boxes(snapped, np.arange(len(geoms)), "pixel")
@@ -94,10 +96,15 @@ def _outline_points(geoms: npt.NDArray[Any]) -> tuple[FloatArray, npt.NDArray[np
     bounds = shapely.bounds(geoms)
     longer = np.maximum(bounds[:, 2] - bounds[:, 0], bounds[:, 3] - bounds[:, 1])
     dense = shapely.segmentize(shapely.boundary(geoms), longer / _SEGMENTS_A_SIDE)
-    return shapely.get_coordinates(dense, return_index=True)
+    points, owner = shapely.get_coordinates(dense, return_index=True)
+    return points, owner
 
 
-def _transform(points: FloatArray, source: CRS | None, target: CRS | None) -> FloatArray:
+def transform_points(points: FloatArray, source: CRS | None, target: CRS | None) -> FloatArray:
+    """Map points (N, 2) to another CRS, always as (x, y); NaN where they have no coordinates there.
+
+    Unchanged where either CRS is None or both are the same. Raises CRSMismatchError where no transformation is known.
+    """
     if source is None or target is None or source.equals(target, ignore_axis_order=True):
         return points
     try:

@@ -138,8 +138,8 @@ def mapping_from_gcps(points_px: FloatArray, points_map: FloatArray) -> PixelMap
     centre_px, centre_map = px.mean(axis=0), target.mean(axis=0)
     scale = float(np.abs(px - centre_px).max()) or 1.0
     terms = _quadratic_terms((px - centre_px) / scale)
-    linear, _, rank, _ = np.linalg.lstsq(terms[:, :3], target - centre_map, rcond=None)
-    if rank < 3:
+    linear, _, rank, _ = np.linalg.lstsq(terms[:, :3], target - centre_map, rcond=1e-9)
+    if rank < 3 or np.linalg.matrix_rank(linear[1:3], rtol=1e-9) < 2:
         raise RasterError("the raster's ground control points lie on one line; they fix no transform")
     (a, d), (b, e) = linear[1] / scale, linear[2] / scale
     c, f = linear[0] + centre_map - np.array([[a, b], [d, e]]) @ centre_px
@@ -147,7 +147,7 @@ def mapping_from_gcps(points_px: FloatArray, points_map: FloatArray) -> PixelMap
     residual = np.abs(affine.to_px(target) - px).max()
     if residual <= _AFFINE_RESIDUAL_PX or len(px) < 6:
         return affine
-    quadratic, _, rank, _ = np.linalg.lstsq(terms, target - centre_map, rcond=None)
+    quadratic, _, rank, _ = np.linalg.lstsq(terms, target - centre_map, rcond=1e-9)
     return QuadraticMapping(quadratic, centre_px, scale, centre_map) if rank == 6 else affine
 
 

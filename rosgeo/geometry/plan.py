@@ -38,9 +38,7 @@ class Plan:
         return sum(len(tile) for tile in self.tiles)
 
 
-def make_plan(
-    boxes: Boxes, usable: BoolArray, shape: tuple[int, int], policy: CropPolicy, *, boxes_a_tile: int = 64
-) -> Plan:
+def make_plan(boxes: Boxes, usable: BoolArray, shape: tuple[int, int], policy: CropPolicy, *, boxes_a_tile: int = 64) -> Plan:
     """Sort boxes into tiles and give each its crop window.
 
     Parameters

@@ -8,9 +8,10 @@ from typing import Literal
 
 import numpy as np
 
+from rosgeo.errors import OptionError
 from rosgeo.types import CropWindow, FloatArray
 
-__all__ = ["CropPolicy", "MAX_READ_SIDE", "auto_window", "clip_box", "decimation_of", "paper_window", "plan_window"]
+__all__ = ["MAX_READ_SIDE", "CropPolicy", "auto_window", "clip_box", "decimation_of", "paper_window", "plan_window"]
 
 MAX_READ_SIDE = 2048
 """Pixels a side that a crop holds in memory at most; larger windows are read averaged over whole pixels."""
@@ -39,7 +40,7 @@ class CropPolicy:
 
     def __post_init__(self) -> None:
         if not 1.0 < self.factor <= 16.0:
-            raise ValueError(f"crop factor must be above 1 and at most 16, got {self.factor}")
+            raise OptionError(f"crop factor {self.factor}: expected a number above 1 and at most 16")
 
 
 def clip_box(box_px: FloatArray, shape: tuple[int, int]) -> FloatArray:

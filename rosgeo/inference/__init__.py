@@ -1,0 +1,1 @@
+"""Crop batches to masks: device, precision, batching. Knows nothing of maps or files."""

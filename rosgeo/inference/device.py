@@ -51,7 +51,7 @@ def choose_device(name: str) -> torch.device:
 
 def cpu_has_bf16() -> bool:
     """True where the processor multiplies bfloat16 in hardware; elsewhere it is emulated, hundreds of times slower than float32."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     if capabilities:
         return any(capabilities.get(key, False) for key in ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16"))
     if platform.system() == "Linux":

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rosgeo.geometry.windows import MAX_READ_SIDE
 from rosgeo.inference.crops import batch_crops
 from rosgeo.inference.device import choose_device, choose_precision
 from rosgeo.model.checkpoint import LoadedModel
@@ -36,9 +35,7 @@ class Segmenter:
         16 on a GPU.
     """
 
-    def __init__(
-        self, model: LoadedModel, *, device: str = "auto", precision: str = "auto", batch_size: int | None = None
-    ) -> None:
+    def __init__(self, model: LoadedModel, *, device: str = "auto", precision: str = "auto", batch_size: int | None = None) -> None:
         self.device = choose_device(device)
         self.dtype = choose_precision(precision, self.device)
         self.batch_size = batch_size or (1 if self.device.type == "cpu" else 16)
@@ -91,7 +88,7 @@ def logits_on_crop(logits: Tensor, valid: BoolArray) -> Float32Array:
         object is lost and each pixel holds k x k cells. Below zero where `valid` is False.
     """
     side = valid.shape[0]
-    factor = max(math.ceil(min(logits.shape[0], MAX_READ_SIDE) / side), 1)
+    factor = max(math.ceil(logits.shape[0] / side), 1)
     size = (side * factor, side * factor)
     resized = F.interpolate(logits[None, None], size=size, mode="bilinear", align_corners=False, antialias=size < logits.shape)
     out: Float32Array = resized[0, 0].numpy()
@@ -107,5 +104,3 @@ def stability_of(logits: Float32Array) -> float:
     """IoU of the masks at logit > +1 and > -1, 0 to 1; 0 where the larger is empty."""
     outer = int((logits > -1).sum())
     return int((logits > 1).sum()) / outer if outer else 0.0
-
-

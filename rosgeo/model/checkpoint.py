@@ -104,7 +104,7 @@ def load_model(path: str | Path) -> LoadedModel:
         tensors = {name: value.float() for name, value in load_file(source).items()}
     except SafetensorError as error:
         raise ModelError(
-            f"{source} is not a whole safetensors file ({error}). It may be truncated or of another kind; fetch or copy it again."
+            f"{source} is not a whole safetensors file ({error}): it is truncated, or a file of another kind. Expected a model of rosgeo."
         ) from error
     try:
         network.load_state_dict(tensors)

@@ -12,12 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
 from rosgeo.model.encoder import EncoderOutput, ImageEncoder
 from rosgeo.model.layers import LayerNorm2d
 
 __all__ = ["DinoV2Backbone", "DinoV2Encoder"]
-
 
 
 _IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -39,8 +37,7 @@ class Attention(nn.Module):
         """Tokens (B, N, C) to tokens (B, N, C)."""
         b, n, c = x.shape
         q, k, v = (
-            layer(x).view(b, n, self.num_heads, c // self.num_heads).transpose(1, 2)
-            for layer in (self.query, self.key, self.value)
+            layer(x).view(b, n, self.num_heads, c // self.num_heads).transpose(1, 2) for layer in (self.query, self.key, self.value)
         )
         out = F.scaled_dot_product_attention(q, k, v)
         attended: Tensor = self.proj(out.transpose(1, 2).reshape(b, n, c))
@@ -145,12 +142,22 @@ class DinoV2Backbone(nn.Module):
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + position_grid**2, dim))
         self.blocks = nn.ModuleList(Block(dim, num_heads) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self._resized: tuple[tuple[object, ...], Tensor] | None = None
 
     def positions(self, side: int) -> Tensor:
         """Position embeddings (1, 1 + side * side, C), interpolated bicubically from the stored grid."""
         grid = round((self.pos_embed.shape[1] - 1) ** 0.5)
         if side == grid:
             return self.pos_embed
+        if self.pos_embed.requires_grad:
+            return self._resize_positions(grid, side)
+        # Kept from pass to pass while the weights stay what and where they are.
+        key = (side, self.pos_embed.data_ptr(), self.pos_embed.device, self.pos_embed.dtype)
+        if self._resized is None or self._resized[0] != key:
+            self._resized = (key, self._resize_positions(grid, side))
+        return self._resized[1]
+
+    def _resize_positions(self, grid: int, side: int) -> Tensor:
         first, rest = self.pos_embed[:, :1], self.pos_embed[:, 1:]
         square = rest.transpose(1, 2).reshape(1, -1, grid, grid).float()
         resized = F.interpolate(square, size=(side, side), mode="bicubic", antialias=True, align_corners=False)
@@ -159,7 +166,7 @@ class DinoV2Backbone(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised picture (B, 3, S, S) to last tokens (B, C, s, s) and early feature (B, C * len(early_blocks), s, s)."""
         x = self.patch_embed(image)
-        b, n, c = x.shape
+        b, n, _c = x.shape
         side = round(n**0.5)
         x = torch.cat([self.cls_token.expand(b, -1, -1), x], dim=1) + self.positions(side)
         early = []

@@ -21,7 +21,6 @@ __all__ = ["DecoderOutput", "DetailBranch", "HQMaskDecoder"]
 MLP = modeling.mask_decoder.MLP
 
 
-
 class DecoderOutput(NamedTuple):
     """Masks of B prompts.
 
@@ -59,17 +58,18 @@ class DetailBranch(nn.Module):
         self.stem = nn.Conv2d(3, hidden_dim, kernel_size=3, stride=2, padding=1)
         self.reduce = nn.Conv2d(feature_dim, hidden_dim, kernel_size=1)
         self.box_weight = nn.Parameter(torch.zeros(1, hidden_dim, 1, 1))
+        last = nn.Conv2d(hidden_dim, feature_dim, kernel_size=1)
+        # The branch starts as plain upsampling, so that it may join a decoder that has learnt without it.
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
         self.fuse = nn.Sequential(
             nn.GELU(),
             nn.Conv2d(hidden_dim, hidden_dim, kernel_size=3, padding=1),
             nn.GELU(),
             nn.Conv2d(hidden_dim, hidden_dim, kernel_size=3, padding=2, dilation=2),
             nn.GELU(),
-            nn.Conv2d(hidden_dim, feature_dim, kernel_size=1),
+            last,
         )
-        # The branch starts as plain upsampling, so that it may join a decoder that has learnt without it.
-        nn.init.zeros_(self.fuse[-1].weight)
-        nn.init.zeros_(self.fuse[-1].bias)
 
     def forward(self, features: Tensor, image: Tensor, box_mask: Tensor) -> Tensor:
         """Refine.
@@ -203,9 +203,7 @@ class HQMaskDecoder(nn.Module):
         tokens = torch.cat([tokens.expand(b, -1, -1), sparse_prompt.to(tokens.dtype)], dim=1)
         tokens, pixels = self.transformer(embedding + dense_prompt, image_pe.expand(b, -1, -1, -1), tokens)
         upscaled = self.output_upscaling(pixels.transpose(1, 2).reshape(b, c, h, w))
-        features = (
-            self.embedding_maskfeature(upscaled) + self.embedding_encoder(embedding) + self.compress_vit_feat(early)
-        )
+        features = self.embedding_maskfeature(upscaled) + self.embedding_encoder(embedding) + self.compress_vit_feat(early)
         if self.detail is not None and refine:
             if image is None or box_mask is None:
                 raise ValueError("the detail branch needs the picture and the box mask")

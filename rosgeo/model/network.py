@@ -161,9 +161,7 @@ class RosSam(nn.Module):
         last, early = self.image_encoder.backbone(normalised)
         return self.decode(last, early, normalised, boxes)
 
-    def decode(
-        self, last: Tensor, early: Tensor, normalised: Tensor, boxes: Tensor, *, refine: bool = True
-    ) -> DecoderOutput:
+    def decode(self, last: Tensor, early: Tensor, normalised: Tensor, boxes: Tensor, *, refine: bool = True) -> DecoderOutput:
         """Neck, prompt encoder and decoder over the backbone's features (which training may have kept on disk)."""
         embedding = self.image_encoder.neck(last)
         size, grid = self.config.input_size, self.image_encoder.grid_size

@@ -101,9 +101,9 @@ def parse_stretch(text: str) -> StretchRule:
         low, high = (float(n) for n in numbers.split(","))
     except ValueError:
         raise OptionError(f"stretch {text!r}: {expected}") from None
-    if not low < high or not np.isfinite([low, high]).all():
-        raise OptionError(f"stretch {text!r}: LO must be below HI")
-    if kind == "percentile" and not (0 <= low and high <= 100):
+    if not np.isfinite([low, high]).all() or not low < high:
+        raise OptionError(f"stretch {text!r}: LO and HI must be finite, and LO below HI")
+    if kind == "percentile" and not (low >= 0 and high <= 100):
         raise OptionError(f"stretch {text!r}: percentiles lie between 0 and 100")
     return StretchRule(kind, low, high)  # type: ignore[arg-type]
 

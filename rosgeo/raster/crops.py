@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rosgeo.errors import RasterError
 from rosgeo.geometry.windows import decimation_of
 from rosgeo.raster.bands import Stretch, StretchRule, choose_bands, fit_stretch
 from rosgeo.raster.source import RasterSource
 from rosgeo.types import BoolArray, Crop, CropWindow, FloatArray, UInt8Array
-from rosgeo.errors import RasterError
 
 __all__ = ["CropReader", "open_reader"]
 

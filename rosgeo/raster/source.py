@@ -102,7 +102,8 @@ class RasterioSource:
             masks = self._dataset.read_masks(unique, **how, **many)
         except (RasterioError, OSError) as error:
             raise RasterError(
-                f"{self.name} cannot be read ({error}). The file may be truncated or damaged; check it with gdalinfo -checksum."
+                f"{self.name} cannot be read ({_short(error.__cause__ or error)}). "
+                "The file may be truncated or damaged; check it with gdalinfo -checksum."
             ) from error
         values = values[[unique.index(b) for b in bands]]
         # As GDAL's own mask of a data set: nodata only where every band says so, but alpha and mask bands are the same for all.
@@ -184,7 +185,7 @@ class ArraySource:
         self.dtypes = (str(stacked.dtype),) * self.count
         self.colours = ("undefined",) * self.count
         self._nodata = array.rio.nodata
-        transform: Affine = array.rio.transform(recalc=True) if x in array.coords and y in array.coords else array.rio.transform()
+        transform = _array_transform(array, x, y)
         crs = _as_pyproj(array.rio.crs, self.name)
         self.georeferenced = not (crs is None and transform.is_identity)
         self.grid = RasterGrid(int(stacked.shape[1]), int(stacked.shape[2]), AffineMapping(transform), crs)
@@ -207,6 +208,24 @@ class ArraySource:
         if np.issubdtype(part.dtype, np.floating):
             valid &= np.isfinite(part).all(axis=0)
         return part[[unique.index(b) for b in bands]], valid
+
+
+def _array_transform(array: xr.DataArray, x: str, y: str) -> Affine:
+    """The transform that the coordinates tell, since a stored one is out of date once an array has been sliced."""
+    stored: Affine = array.rio.transform()
+    if x in array.coords and y in array.coords:
+        recalculated: Affine = array.rio.transform(recalc=True)
+        return recalculated
+    height, width = array.sizes[y], array.sizes[x]
+    if "xc" not in array.coords or "yc" not in array.coords or height < 2 or width < 2:
+        return stored
+    # Rotated: rioxarray gives the centre of each pixel in two-dimensional coordinates.
+    corners = [
+        np.array([float(array.coords[name].isel({y: row, x: col})) for name in ("xc", "yc")])
+        for row, col in ((0, 0), (0, -1), (-1, 0))
+    ]
+    (a, d), (b, e) = (corners[1] - corners[0]) / (width - 1), (corners[2] - corners[0]) / (height - 1)
+    return Affine(a, b, corners[0][0] - (a + b) / 2, d, e, corners[0][1] - (d + e) / 2)
 
 
 def _spatial_dims(array: xr.DataArray, name: str) -> tuple[str, str]:
@@ -236,7 +255,8 @@ def open_source(scene: Any) -> Iterator[RasterSource]:
             yield RasterioSource(dataset)
     elif isinstance(scene, rasterio.io.DatasetReader | rasterio.vrt.WarpedVRT):
         yield RasterioSource(scene)
-    elif hasattr(scene, "dims") and hasattr(scene, "coords") and hasattr(scene, "values"):
+    # By its attributes, so that xarray need not be imported; not by .values, which would compute a whole lazy array.
+    elif hasattr(scene, "dims") and hasattr(scene, "coords") and hasattr(scene, "chunks"):
         yield ArraySource(scene)
     else:
         raise RasterError(f"a scene is a path, a rasterio data set or a DataArray; got {type(scene).__name__}")
@@ -244,6 +264,8 @@ def open_source(scene: Any) -> Iterator[RasterSource]:
 
 @contextmanager
 def _open_dataset(name: str) -> Iterator[Any]:
+    if not name.strip():
+        raise InputFileNotFoundError("the scene's name is empty; expected a raster")
     is_local = "://" not in name and not name.startswith("/vsi") and ":" not in name[2:]
     if is_local and not Path(name).exists():
         raise InputFileNotFoundError(f"{name}: no such file; expected a raster")
@@ -252,14 +274,15 @@ def _open_dataset(name: str) -> Iterator[Any]:
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             dataset = rasterio.open(name)
     except (RasterioError, OSError) as error:
-        raise RasterError(f"{name} is not a raster that GDAL can open: {_short(error)}") from error
+        reason = _short(error).removeprefix(f"'{name}' ").removeprefix(f"{name}: ").removeprefix(f"{name}:")
+        raise RasterError(f"{name} is not a raster that GDAL can open: {reason}") from error
     with dataset:
         if dataset.count == 0:
-            raise RasterError(f"{name} holds no bands itself; name one of its sub-datasets: {', '.join(dataset.subdatasets) or 'none'}")
+            raise RasterError(
+                f"{name} holds no bands itself; name one of its sub-datasets: {', '.join(dataset.subdatasets) or 'none'}"
+            )
         yield dataset
 
 
-def _short(error: Exception) -> str:
+def _short(error: BaseException) -> str:
     return " ".join(str(error).split())[:300]
-
-

@@ -177,5 +177,3 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, origin) or (isinstance(value, bool) and origin is not bool):
         raise ConfigError(f"{where}: expected {origin.__name__}, found {value!r}")
     return value
-
-

@@ -154,4 +154,5 @@ def class_weights(objects: Sequence[LabelledObject], factors: dict[str, float] |
     if unknown:
         raise TrainingDataError(f"class factor for {unknown[0]!r}, but the data hold only {', '.join(sorted(counts))}")
     weights = np.array([(factors or {}).get(n, 1.0) / counts[n] ** 0.5 for n in names])
-    return weights / weights.sum()
+    normalised: FloatArray = weights / weights.sum()
+    return normalised

@@ -107,9 +107,7 @@ class FeatureCache:
         return batches
 
 
-def fingerprint_of(
-    objects: Sequence[LabelledObject], augmentation: Augmentation, backbone: bytes, **settings: object
-) -> str:
+def fingerprint_of(objects: Sequence[LabelledObject], augmentation: Augmentation, backbone: bytes, **settings: object) -> str:
     """A short hash of objects, augmentation, backbone weights and settings."""
     digest = hashlib.sha256(backbone)
     for o in objects:

@@ -186,7 +186,7 @@ def train(
     folder = Path(config.output)
     folder.mkdir(parents=True, exist_ok=True)
     steps = config.optim.samples // config.optim.batch_size
-    state = _resume(folder / "checkpoint.pt", network, optimizer, config) if resume else {"step": 0, "stretch": 0}
+    state: dict[str, Any] = _resume(folder / "checkpoint.pt", network, optimizer, config) if resume else {"step": 0, "stretch": 0}
     step, stretch = int(state["step"]), int(state["stretch"])
     means: dict[str, float] = dict(state.get("means", {}))
     while step < steps:

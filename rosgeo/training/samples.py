@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,7 +124,7 @@ def make_sample(
     turn, any_angle = _draw_turn(augmentation, rng)
     turned = (np.concatenate(own.rings) - centre) @ turn.T
     extent = np.ptp(turned, axis=0).max()
-    side = max(int(round(extent / _log_uniform(rng, augmentation.box_share))), 16)
+    side = max(round(extent / _log_uniform(rng, augmentation.box_share)), 16)
     middle = (turned.max(axis=0) + turned.min(axis=0)) / 2
     target_centre = centre + turn.T @ (middle + rng.uniform(-1, 1, 2) * augmentation.shift * side)
     reach = int(np.ceil(side * 1.4143)) + 3 if any_angle else side
@@ -139,7 +139,8 @@ def make_sample(
 
     def to_cells(points_px: FloatArray, cells: int) -> FloatArray:
         moved = (window.px_to_crop(points_px) - origin) @ turn.T + side / 2
-        return moved * (cells / side)
+        scaled: FloatArray = moved * (cells / side)
+        return scaled
 
     chosen = _choose(objects, index, lambda p: to_cells(p, input_size), input_size, max_objects, rng)
     boxes = np.stack([_envelope([to_cells(r, input_size) for r in objects[i].rings], input_size) for i in chosen])
@@ -196,14 +197,12 @@ def _turn_pixels(
     return out, kept.numpy()
 
 
-def _lower_resolution(
-    picture: UInt8Array, extent: float, augmentation: Augmentation, rng: np.random.Generator
-) -> UInt8Array:
+def _lower_resolution(picture: UInt8Array, extent: float, augmentation: Augmentation, rng: np.random.Generator) -> UInt8Array:
     if rng.random() >= augmentation.low_resolution:
         return picture
     wanted = _log_uniform(rng, augmentation.low_resolution_px)
     side = picture.shape[1]
-    coarse = int(round(side * wanted / extent))
+    coarse = round(side * wanted / extent)
     return resample_image(picture, max(coarse, 12)) if coarse < side else picture
 
 
@@ -225,19 +224,19 @@ def _photometric(image: UInt8Array, augmentation: Augmentation, rng: np.random.G
 
 def _envelope(rings: Sequence[FloatArray], size: int) -> FloatArray:
     points = np.concatenate(list(rings))
-    return np.clip(np.concatenate([points.min(axis=0), points.max(axis=0)]), 0, size)
+    envelope: FloatArray = np.clip(np.concatenate([points.min(axis=0), points.max(axis=0)]), 0, size)
+    return envelope
 
 
 def _choose(
     objects: Sequence[LabelledObject],
     index: int,
-    to_model: object,
+    to_model: Callable[[FloatArray], FloatArray],
     input_size: int,
     max_objects: int,
     rng: np.random.Generator,
 ) -> list[int]:
     """The crop's own object and some of the others that lie in it whole and are not too small for the mask grid."""
-    assert callable(to_model)
     others = []
     for i, other in enumerate(objects):
         if i == index:

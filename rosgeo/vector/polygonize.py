@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, cast
 
 import contourpy
 import numpy as np
@@ -14,12 +15,13 @@ from pyproj import CRS, Geod, Transformer
 from pyproj.exceptions import ProjError
 from shapely import MultiPolygon, Polygon
 
+from rosgeo.errors import OptionError
 from rosgeo.geometry.mapping import pixel_size_map
 from rosgeo.types import CropWindow, Float32Array, FloatArray, ObjectMask, RasterGrid
 
 __all__ = ["OutlineOptions", "geodesic_area_m2", "map_precision", "mask_to_polygon", "polygon_to_map"]
 
-AnyPolygon = Polygon | MultiPolygon
+AnyPolygon: TypeAlias = Polygon | MultiPolygon
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,12 @@ class OutlineOptions:
     outline: Literal["smooth", "pixel"] = "smooth"
     parts: Literal["all", "largest"] = "all"
     min_area: float = 0.0
-    simplify: float = 0.1
+    simplify: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name, value in (("min_area", self.min_area), ("simplify", self.simplify)):
+            if not 0 <= value < np.inf:
+                raise OptionError(f"{name} {value}: expected a number of at least 0")
 
 
 def mask_to_polygon(mask: ObjectMask, box_px: FloatArray, options: OutlineOptions) -> AnyPolygon | None:
@@ -64,10 +71,7 @@ def mask_to_polygon(mask: ObjectMask, box_px: FloatArray, options: OutlineOption
     """
     if not (mask.logits > 0).any():
         return None
-    if options.outline == "smooth":
-        rough = _smooth_outline(mask.logits, mask.window)
-    else:
-        rough = _pixel_outline(mask.logits, mask.window)
+    rough = _smooth_outline(mask.logits, mask.window) if options.outline == "smooth" else _pixel_outline(mask.logits, mask.window)
     simplified = shapely.simplify(rough, options.simplify if options.outline == "smooth" else 0.0)
     prompt = shapely.box(*box_px)
     parts = [p for p in _polygons(simplified) if p.intersects(prompt) and p.area > max(options.min_area, 0.0)]
@@ -77,7 +81,7 @@ def mask_to_polygon(mask: ObjectMask, box_px: FloatArray, options: OutlineOption
         parts = [Polygon(p.exterior, [h for h in p.interiors if Polygon(h).area > options.min_area]) for p in parts]
     if not parts:
         return None
-    return parts[0] if len(parts) == 1 else MultiPolygon(parts)
+    return _joined(parts)
 
 
 def _smooth_outline(logits: Float32Array, window: CropWindow) -> Any:
@@ -87,11 +91,12 @@ def _smooth_outline(logits: Float32Array, window: CropWindow) -> Any:
     x = np.arange(-1, cols + 1) + 0.5
     y = np.arange(-1, rows + 1) + 0.5
     generator = contourpy.contour_generator(x, y, padded, fill_type=contourpy.FillType.OuterOffset)
-    points, offsets = generator.filled(0.0, np.inf)
+    # OuterOffset: a list of points and a list of ring offsets, a polygon each.
+    points, offsets = cast(tuple[list[FloatArray], list[Any]], generator.filled(0.0, np.inf))
     scale = np.array([window.size / cols, window.size / rows])
     polygons = []
     for ring_points, ring_offsets in zip(points, offsets, strict=True):
-        rings = [window.crop_to_px(ring_points[a:b] * scale) for a, b in zip(ring_offsets[:-1], ring_offsets[1:], strict=True)]
+        rings = [window.crop_to_px(ring_points[a:b] * scale) for a, b in itertools.pairwise(ring_offsets)]
         polygons.append(Polygon(rings[0], rings[1:]))
     return shapely.union_all(shapely.make_valid(np.array(polygons, dtype=object)))
 
@@ -114,12 +119,18 @@ def _polygons(geometry: Any) -> list[Polygon]:
     return [p for p in flat if isinstance(p, Polygon) and p.area > 0]
 
 
+def _joined(parts: list[Polygon]) -> AnyPolygon:
+    joined: AnyPolygon = parts[0] if len(parts) == 1 else MultiPolygon(parts)
+    return joined
+
+
 def map_precision(grid: RasterGrid) -> float:
     """Step to which map coordinates are rounded: a power of ten, between 1/1000 and 1/100 of a pixel in the raster's middle.
 
     A scene and a clip of it write the same vertex as sums of other numbers; rounding takes away the digits in which they differ.
     """
-    return float(10.0 ** np.ceil(np.log10(pixel_size_map(grid.mapping, grid.shape) * 1e-3)))
+    # Rounded first: for pixels of 0.1 or 0.01 the logarithm is whole but for noise that differs between a scene and a clip.
+    return float(10.0 ** np.ceil(np.round(np.log10(pixel_size_map(grid.mapping, grid.shape) * 1e-3), 6)))
 
 
 def polygon_to_map(polygon: AnyPolygon, grid: RasterGrid, precision: float) -> AnyPolygon | None:
@@ -144,7 +155,7 @@ def polygon_to_map(polygon: AnyPolygon, grid: RasterGrid, precision: float) -> A
     parts = [shapely.orient_polygons(p) for p in _polygons(rounded)]
     if not parts:
         return None
-    return parts[0] if len(parts) == 1 else MultiPolygon(parts)
+    return _joined(parts)
 
 
 def geodesic_area_m2(polygons: list[AnyPolygon | None], crs: CRS | None) -> FloatArray:
@@ -166,5 +177,5 @@ def geodesic_area_m2(polygons: list[AnyPolygon | None], crs: CRS | None) -> Floa
 
     for i, polygon in enumerate(polygons):
         if polygon is not None:
-            areas[i] = abs(geod.geometry_area_perimeter(shapely.transform(polygon, to_degrees))[0])
+            areas[i] = abs(geod.geometry_area_perimeter(shapely.orient_polygons(shapely.transform(polygon, to_degrees)))[0])
     return areas

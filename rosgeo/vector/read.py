@@ -15,7 +15,7 @@ from pyproj.exceptions import CRSError
 
 from rosgeo.errors import BoxesError, CRSMismatchError, InputFileNotFoundError, OptionError
 
-__all__ = ["PIXEL_CRS", "check_frames", "parse_crs", "read_boxes"]
+__all__ = ["PIXEL_CRS", "check_frames", "crs_label", "parse_crs", "read_boxes"]
 
 PIXEL_CRS = "pixel"
 """Value of ``boxes_crs`` for coordinates in pixels of the raster."""
@@ -26,14 +26,15 @@ _PARQUET = (".parquet", ".geoparquet", ".pq")
 def parse_crs(text: str | CRS, option: str) -> CRS:
     """A CRS from anything that pyproj takes; raises OptionError naming `option`."""
     try:
-        return CRS.from_user_input(text)
+        crs = CRS.from_user_input(text)
     except CRSError as error:
         raise OptionError(f"{option} {str(text)!r} is no CRS that PROJ knows; expected something like EPSG:32650") from error
+    if not (crs.is_projected or crs.is_geographic):
+        raise OptionError(f"{option} {str(text)!r} ({crs.name}) is no CRS of a map; expected a projected or a geographic one")
+    return crs
 
 
-def read_boxes(
-    boxes: str | Path | gpd.GeoDataFrame, *, layer: str | None = None, where: str | None = None
-) -> gpd.GeoDataFrame:
+def read_boxes(boxes: str | Path | gpd.GeoDataFrame, *, layer: str | None = None, where: str | None = None) -> gpd.GeoDataFrame:
     """Read boxes (or any polygons) with all their attributes.
 
     Parameters
@@ -48,7 +49,7 @@ def read_boxes(
     Returns
     -------
     GeoDataFrame
-        Rows in the order of the layer, with a fresh index 0..N-1 (a GeoDataFrame keeps its own index in the column order given).
+        Rows in the order of the layer; the index holds their numbers in it, from 0. A GeoDataFrame keeps its own index.
 
     Raises
     ------
@@ -59,6 +60,8 @@ def read_boxes(
         if layer is not None or where is not None:
             raise OptionError("layer and where select from a file; a GeoDataFrame was given")
         frame, name = boxes.copy(), "the GeoDataFrame"
+        if frame.active_geometry_name is None:
+            raise BoxesError(f"{name} has no active geometry column; set one with set_geometry")
     else:
         frame, name = _read_file(str(boxes), layer, where)
     if len(frame) == 0:
@@ -68,6 +71,10 @@ def read_boxes(
 
 
 def _read_file(path: str, layer: str | None, where: str | None) -> tuple[gpd.GeoDataFrame, str]:
+    if not path.strip():
+        raise InputFileNotFoundError("the name of the boxes' file is empty; expected a layer of boxes")
+    if where is not None and not where.strip():
+        raise OptionError("--where is empty; expected a condition such as: class = 'ship'")
     if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
         raise InputFileNotFoundError(f"{path}: no such file; expected a layer of boxes")
     if Path(path).suffix.lower() in _PARQUET:
@@ -75,15 +82,19 @@ def _read_file(path: str, layer: str | None, where: str | None) -> tuple[gpd.Geo
     layer = _choose_layer(path, layer)
     name = f'{path} (layer "{layer}")'
     try:
-        frame = pyogrio.read_dataframe(path, layer=layer, where=where)
-    except ValueError as error:
+        frame = pyogrio.read_dataframe(path, layer=layer, where=where, fid_as_index=where is not None)
+    except (DataSourceError, DataLayerError, RuntimeError, ValueError) as error:
         if where is not None:
-            raise OptionError(f"--where {where!r} is not understood by {name}: {_short(error)}") from error
-        raise BoxesError(f"{name} cannot be read: {_short(error)}") from error
-    except (DataSourceError, DataLayerError, RuntimeError) as error:
+            columns = ", ".join(pyogrio.read_info(path, layer=layer)["fields"])
+            raise OptionError(f"--where {where!r} is not understood by {name}, whose columns are: {columns}") from error
         raise BoxesError(f"{name} cannot be read: {_short(error)}") from error
     if not isinstance(frame, gpd.GeoDataFrame):
         raise BoxesError(f"{name} is a table without geometries; expected polygons")
+    if where is not None:
+        every = pyogrio.read_dataframe(path, layer=layer, columns=[], read_geometry=False, fid_as_index=True).index
+        frame.index = every.get_indexer(frame.index)
+        frame.index.name = None
+        return frame, name
     return frame.reset_index(drop=True), name
 
 
@@ -162,26 +173,27 @@ def check_frames(
         given = parse_crs(boxes_crs, "--boxes-crs")
         if own is not None and not own.equals(given, ignore_axis_order=True):
             raise CRSMismatchError(
-                f"{boxes_name} is in {_label(own)}, but --boxes-crs says {_label(given)}. Leave --boxes-crs out, or mend the file."
+                f"{boxes_name} is in {crs_label(own)}, but --boxes-crs says {crs_label(given)}. Leave --boxes-crs out, or mend the file."
             )
         own = given
     if own is None and raster_crs is not None:
         raise CRSMismatchError(
-            f"{boxes_name} has no CRS, but {raster_name} is in {_label(raster_crs)}. Set it in the file, or pass "
-            f"--boxes-crs {_label(raster_crs)} (or --boxes-crs pixel for pixel coordinates)."
+            f"{boxes_name} has no CRS, but {raster_name} is in {crs_label(raster_crs)}. Set it in the file, or pass "
+            f"--boxes-crs {crs_label(raster_crs)} (or --boxes-crs pixel for pixel coordinates)."
         )
     if own is not None and raster_crs is None:
         raise CRSMismatchError(
-            f"{raster_name} has no CRS, but {boxes_name} is in {_label(own)}. Georeference the raster (gdal_edit.py -a_srs), or "
+            f"{raster_name} has no CRS, but {boxes_name} is in {crs_label(own)}. Georeference the raster (gdal_edit.py -a_srs), or "
             "pass --boxes-crs pixel if the boxes are in pixels."
         )
     return own, own is None
 
 
-def _label(crs: CRS) -> str:
+def crs_label(crs: CRS) -> str:
+    """The code of a CRS, or its name where it has none."""
     authority = crs.to_authority()
     return ":".join(authority) if authority else crs.name
 
 
 def _short(error: Any) -> str:
-    return " ".join(str(error).split())[:300]
+    return " ".join(str(error).split()).partition("; It might help")[0][:300]

@@ -10,7 +10,7 @@ import shapely
 from pyproj import CRS
 
 from rosgeo.errors import BoxesError
-from rosgeo.types import Status
+from rosgeo.types import IntArray, Status
 from rosgeo.vector.polygonize import AnyPolygon, geodesic_area_m2
 
 __all__ = ["RESULT_COLUMNS", "ObjectResult", "assemble_result", "refuse_clashing_columns"]
@@ -58,7 +58,13 @@ def refuse_clashing_columns(frame: gpd.GeoDataFrame, name: str) -> None:
 
 
 def assemble_result(
-    frame: gpd.GeoDataFrame, objects: list[ObjectResult], crs: CRS | None, model: str, *, out_crs: CRS | None = None
+    frame: gpd.GeoDataFrame,
+    objects: list[ObjectResult],
+    crs: CRS | None,
+    model: str,
+    *,
+    out_crs: CRS | None = None,
+    rows: IntArray | None = None,
 ) -> gpd.GeoDataFrame:
     """Put the results beside the input's columns.
 
@@ -74,6 +80,8 @@ def assemble_result(
         Name of the model, for `rosgeo_model`.
     out_crs : CRS, optional
         Transform the polygons to this.
+    rows : int64 array (N,), optional
+        For `rosgeo_id`: the row of the input's layer that each row is. Default: 0..N-1.
 
     Returns
     -------
@@ -84,11 +92,12 @@ def assemble_result(
         raise AssertionError(f"{len(frame)} input rows, but results for the rows {sorted(o.id for o in objects)[:10]}...")
     ordered = sorted(objects, key=lambda o: o.id)
     polygons = [o.polygon_map for o in ordered]
-    result = frame.copy()
+    # Pixel boxes of a format that always has a CRS must not hand it on to polygons in pixels.
+    result = frame.set_crs(None, allow_override=True) if crs is None else frame.copy()
     geometry = np.empty(len(polygons), dtype=object)
     geometry[:] = polygons
     result = result.set_geometry(gpd.GeoSeries(geometry, index=frame.index, crs=crs, name=frame.geometry.name))
-    result["rosgeo_id"] = np.arange(len(frame), dtype=np.int64)
+    result["rosgeo_id"] = np.arange(len(frame), dtype=np.int64) if rows is None else rows
     result["rosgeo_status"] = [o.status for o in ordered]
     result["rosgeo_score"] = np.array([o.score for o in ordered], dtype=np.float64)
     result["rosgeo_stability"] = np.array([o.stability for o in ordered], dtype=np.float64)

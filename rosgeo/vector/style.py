@@ -27,7 +27,8 @@ def result_qml() -> str:
     symbols = "\n".join(_symbol(str(i), colour) for i, (_, _, colour) in enumerate(_CLASSES))
     return f"""<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
 <qgis version="3.22.0" styleCategories="Symbology|MapTips">
- <renderer-v2 type="graduatedSymbol" attr="rosgeo_score" graduatedMethod="GraduatedColor" symbollevels="0" enableorderby="0" forceraster="0">
+ <renderer-v2 type="graduatedSymbol" attr="rosgeo_score" graduatedMethod="GraduatedColor"
+  symbollevels="0" enableorderby="0" forceraster="0">
   <ranges>
 {ranges}
   </ranges>

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import pyogrio
 from pyogrio.errors import DataSourceError
 from pyproj import CRS
@@ -18,7 +19,7 @@ from pyproj import CRS
 from rosgeo.errors import OutputError
 from rosgeo.vector.style import add_default_style
 
-__all__ = ["LAYER", "UNDEFINED_CARTESIAN", "check_output", "output_driver", "read_record", "write_result"]
+__all__ = ["LAYER", "UNDEFINED_CARTESIAN", "check_columns", "check_output", "output_driver", "read_record", "write_result"]
 
 LAYER = "masks"
 """Name of the result's layer."""
@@ -63,17 +64,28 @@ def check_output(path: str | Path, *, overwrite: bool, inputs: tuple[str, ...] =
     """
     target = Path(path)
     folder = target.parent
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{target}: {folder} is a file, not a folder")
     if not folder.is_dir():
-        raise OutputError(f"{target}: the folder {folder} does not exist; make it first")
+        raise OutputError(f"{path}: the folder {folder} does not exist; make it first")
     if target.is_dir():
         raise OutputError(f"{target} is a folder; expected the name of a file")
     if any(Path(i).exists() and target.exists() and os.path.samefile(i, target) for i in inputs):
         raise OutputError(f"{target} is an input; name another output")
     if target.exists() and not overwrite:
         raise OutputError(f"{target} exists; pass --overwrite to replace it, or name another output")
-    if not os.access(folder, os.W_OK):
+    if not os.access(folder, os.W_OK) or not _takes_files(folder):
         raise OutputError(f"{target}: the folder {folder} is not writable")
     return target
+
+
+def _takes_files(folder: Path) -> bool:
+    """True where a file can be made in a folder; permissions alone do not tell, on read-only and special file systems."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -124,6 +136,30 @@ def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, A
         raise OutputError(f"{target} cannot be written: {' '.join(str(error).split())[:300]}") from error
 
 
+def check_columns(frame: gpd.GeoDataFrame, path: str | Path) -> None:
+    """Find out before any work whether a format can hold the input's columns, by writing a few rows elsewhere.
+
+    Raises
+    ------
+    OutputError
+        It cannot.
+    """
+    driver = output_driver(path)
+    rows = frame.head(3).set_geometry(gpd.GeoSeries([None] * min(len(frame), 3), index=frame.index[:3], crs=frame.crs))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            probe = Path(folder) / f"probe{Path(path).suffix}"
+            if driver == "GeoParquet":
+                rows.to_parquet(probe, index=False)
+            else:
+                _write_layer(_plain_columns(rows, driver, Path(path)), probe, driver, {})
+    except OutputError:
+        raise
+    except Exception as error:  # whatever a driver raises for a column that it cannot hold
+        columns = ", ".join(f"{c} ({t})" for c, t in frame.drop(columns=frame.geometry.name).dtypes.items())
+        raise OutputError(f"{path} cannot hold the input's columns {columns}: {' '.join(str(error).split())[:200]}") from error
+
+
 def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[str, Any]) -> None:
     options: dict[str, Any] = {}
     names = {str(c).lower() for c in frame.columns if c != frame.geometry.name}
@@ -135,6 +171,8 @@ def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[
             "FID": _free_name("fid", names),
             "GEOMETRY_NAME": geometry_column,
             "layer_metadata": {"rosgeo": json.dumps(record)},
+            # The version that QGIS 3.22 and its contemporaries read without a warning.
+            "VERSION": "1.2",
         }
         if frame.crs is None:
             frame = frame.set_crs(UNDEFINED_CARTESIAN)
@@ -150,6 +188,14 @@ def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[
     pyogrio.write_dataframe(frame, path, driver=driver, **promote, **options)
     if driver == "GPKG":
         add_default_style(path, LAYER, geometry_column)
+    elif driver == "GeoJSON" and frame.crs is None:
+        _say_no_crs(path)
+
+
+def _say_no_crs(path: Path) -> None:
+    """Write ``"crs": null``, without which readers take pixel coordinates for degrees."""
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("{", '{\n"crs": null,', 1), encoding="utf-8")
 
 
 def _free_name(wanted: str, taken: set[str]) -> str:
@@ -162,9 +208,11 @@ def _plain_columns(result: gpd.GeoDataFrame, driver: str, path: Path) -> gpd.Geo
     active = frame.geometry.name
     frame.columns = [str(c) for c in frame.columns]
     lower = [c.lower() for c in frame.columns if c != active]
-    doubled = sorted({c for c in lower if lower.count(c) > 1})
+    doubled = [c for c in frame.columns if c != active and lower.count(c.lower()) > 1]
     if doubled and driver == "GPKG":
-        raise OutputError(f"{path}: a GeoPackage cannot tell the columns {doubled[0]!r} of the input apart by case; write .parquet")
+        raise OutputError(
+            f"{path}: a GeoPackage cannot tell the input's columns {' and '.join(doubled)} apart by case; write .parquet"
+        )
     for column in frame.columns:
         if column == active:
             continue
@@ -172,6 +220,8 @@ def _plain_columns(result: gpd.GeoDataFrame, driver: str, path: Path) -> gpd.Geo
             frame[column] = frame[column].to_wkt()
         elif frame[column].dtype == object:
             frame[column] = [_plain(v) for v in frame[column]]
+        elif str(frame[column].dtype).startswith("timedelta"):
+            frame[column] = frame[column].astype(str)
         elif str(frame[column].dtype) == "category":
             frame[column] = frame[column].astype(frame[column].cat.categories.dtype)
     return frame
@@ -180,7 +230,7 @@ def _plain_columns(result: gpd.GeoDataFrame, driver: str, path: Path) -> gpd.Geo
 def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple | dict):
         return json.dumps(value, default=str)
-    if hasattr(value, "tolist") and getattr(value, "ndim", 0):
+    if isinstance(value, np.ndarray):
         return json.dumps(value.tolist(), default=str)
     return value
 

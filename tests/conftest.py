@@ -1,0 +1,140 @@
+"""Fixtures that several test modules use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+import shapely
+import torch
+from affine import Affine
+from click.testing import CliRunner, Result
+from rosgeo.geometry.mapping import AffineMapping
+from rosgeo.model.checkpoint import save_model
+from rosgeo.model.network import ModelConfig, RosSam
+from rosgeo.types import Crop, ObjectMask
+
+DATA = Path(__file__).parent / "data"
+
+
+def pytest_report_header() -> str:
+    gdal = rasterio.__gdal_version__
+    return f"torch {torch.__version__}, rasterio {rasterio.__version__} (GDAL {gdal}), geopandas {gpd.__version__}"
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> ModelConfig:
+    """A network of the same parts as the embedded one, small enough for a test."""
+    return ModelConfig(
+        name="tiny",
+        input_size=56,
+        backbone_dim=32,
+        backbone_depth=3,
+        backbone_heads=2,
+        position_grid=5,
+        early_blocks=(0, 1),
+        embed_dim=32,
+        decoder_mlp_dim=32,
+        detail_size=32,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory, tiny_config: ModelConfig) -> Path:
+    """A weights file with random weights."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save_model(RosSam(tiny_config), path)
+    return path
+
+
+class EllipseSegmenter:
+    """Stands for a model: each object is the ellipse in its box, so that every figure can be computed by hand.
+
+    Logits are sampled at the centres of a grid of 4 cells a pixel, as a real model's are after resampling.
+    """
+
+    device = "cpu"
+    dtype = torch.float32
+    model = SimpleNamespace(name="ellipse", path=Path("ellipse.safetensors"), sha256="0" * 64)
+
+    def segment(self, crops: Iterable[Crop]) -> Iterator[ObjectMask]:
+        for crop in crops:
+            side = crop.valid.shape[0] * 4
+            centres = (np.arange(side) + 0.5) * crop.window.size / side
+            x_min, y_min, x_max, y_max = crop.box_crop
+            u = (centres - (x_min + x_max) / 2) / ((x_max - x_min) / 2)
+            v = (centres - (y_min + y_max) / 2) / ((y_max - y_min) / 2)
+            logits = (5 * (1 - np.hypot(u[None, :], v[:, None]))).astype(np.float32)
+            logits[~np.repeat(np.repeat(crop.valid, 4, 0), 4, 1)] = -5
+            yield ObjectMask(crop.id, crop.window, logits, 0.9, 0.8)
+
+
+@pytest.fixture
+def ellipse_segmenter() -> EllipseSegmenter:
+    return EllipseSegmenter()
+
+
+WriteRaster = Callable[..., Path]
+
+NORTH_UP = Affine(0.5, 0, 500_000, 0, -0.5, 4_000_000)
+
+
+@pytest.fixture
+def write_raster(tmp_path: Path) -> WriteRaster:
+    """Write a GeoTIFF: ``write_raster(name, array=..., transform=..., crs=..., **profile)``."""
+
+    def write(
+        name: str = "scene.tif",
+        array: np.ndarray | None = None,
+        transform: Affine | None = NORTH_UP,
+        crs: str | None = "EPSG:32633",
+        **profile: Any,
+    ) -> Path:
+        if array is None:
+            array = np.random.default_rng(0).integers(1, 255, (3, 120, 160), dtype=np.uint8)
+        path = tmp_path / name
+        georeferencing = {} if transform is None else {"transform": transform}
+        with rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            count=array.shape[0],
+            height=array.shape[1],
+            width=array.shape[2],
+            dtype=array.dtype,
+            crs=crs,
+            **georeferencing,
+            **profile,
+        ) as dataset:
+            dataset.write(array)
+        return path
+
+    return write
+
+
+def px_boxes(
+    boxes: Iterable[tuple[float, float, float, float]], transform: Affine, crs: str | None, **columns: Any
+) -> gpd.GeoDataFrame:
+    """Boxes given in pixels as a layer in map coordinates."""
+    corners = [shapely.box(*box) for box in boxes]
+    geometry = [shapely.transform(c, AffineMapping(transform).to_map) for c in corners]
+    return gpd.GeoDataFrame(columns, geometry=geometry, crs=crs)
+
+
+@pytest.fixture
+def cli() -> Callable[..., Result]:
+    """Run the command line in this process: ``cli("segment", scene, boxes, ...)``."""
+
+    def run(*arguments: object) -> Result:
+        from rosgeo.cli.main import main
+
+        return CliRunner().invoke(main, [str(a) for a in arguments], prog_name="rosgeo")
+
+    return run
