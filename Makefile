@@ -1,5 +1,6 @@
 # make demo: creates the environment, installs rosgeo, runs it on a real scene.
 # make test: creates the environment with the test tools, runs linters and tests.
+#
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin

@@ -347,15 +347,22 @@ def _run_tiles(tiles: Iterable[Tile], reader: CropReader, segmenter: Segmenter, 
     grid = reader.source.grid
     precision = map_precision(grid)
     for tile in tiles:
-        crops = [
-            reader.read(window, box, int(row))
-            for window, box, row in zip(tile.windows, tile.boxes.xyxy, tile.boxes.ids, strict=True)
-        ]
-        seen = [crop for crop in crops if _sees_box(crop)]
-        yield from (ObjectResult(crop.id, "nodata") for crop in crops if not _sees_box(crop))
         boxes = {int(row): box for row, box in zip(tile.boxes.ids, tile.boxes.xyxy, strict=True)}
-        for mask in segmenter.segment(seen):
+        on_nodata: list[int] = []
+        # Crops are read as the model asks for them, so that only a batch of them is held.
+        for mask in segmenter.segment(_crops_with_ground(tile, reader, on_nodata)):
             yield _object_result(mask, boxes[mask.id], reader, outline, precision)
+        yield from (ObjectResult(row, "nodata") for row in on_nodata)
+
+
+def _crops_with_ground(tile: Tile, reader: CropReader, on_nodata: list[int]) -> Iterator[Crop]:
+    """The crops of a tile whose box holds a valid pixel; the rows of the others go to `on_nodata`."""
+    for window, box, row in zip(tile.windows, tile.boxes.xyxy, tile.boxes.ids, strict=True):
+        crop = reader.read(window, box, int(row))
+        if _sees_box(crop):
+            yield crop
+        else:
+            on_nodata.append(int(row))
 
 
 def _object_result(

@@ -7,9 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from rosgeo.errors import InputFileNotFoundError, ModelError
+from rosgeo.errors import DeviceError, InputFileNotFoundError, ModelError, OptionError
+from rosgeo.inference.crops import batch_crops
+from rosgeo.inference.device import choose_device, choose_precision
+from rosgeo.inference.predict import Segmenter
 from rosgeo.model._segment_anything import modeling
 from rosgeo.model.checkpoint import load_model, save_model
 from rosgeo.model.dinov2 import DinoV2Backbone
@@ -17,6 +21,7 @@ from rosgeo.model.hq_decoder import HQMaskDecoder
 from rosgeo.model.layers import LayerNorm2d
 from rosgeo.model.network import ModelConfig, RosSam, box_coverage
 from rosgeo.model.registry import resolve_model
+from rosgeo.types import Crop, CropWindow
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -190,3 +195,44 @@ def test_embedded_weights_are_small_and_half_precision() -> None:
     path = resolve_model("rosgeo-small")
     assert path.stat().st_size < 60_000_000
     assert {str(v.dtype) for v in load_file(path).values()} == {"torch.float16"}
+
+
+def test_bfloat16_agrees_with_float32(tiny_model: Path) -> None:
+    crop = Crop(0, CropWindow(0, 0, 40), np.array([8.0, 10, 30, 28]), *_noise_crop(40))
+    exact = next(Segmenter(load_model(tiny_model), device="cpu", precision="float32").segment([crop]))
+    rough = next(Segmenter(load_model(tiny_model), device="cpu", precision="bf16").segment([crop]))
+    assert rough.logits.dtype == np.float32
+    assert np.abs(rough.logits - exact.logits).max() < 0.05 * np.abs(exact.logits).max()
+    assert rough.predicted_iou == pytest.approx(exact.predicted_iou, abs=0.02)
+
+
+def test_batches_give_what_single_crops_give(tiny_model: Path) -> None:
+    crops = [Crop(i, CropWindow(0, 0, 40), np.array([8.0 + i, 10, 30, 28]), *_noise_crop(40, i)) for i in range(3)]
+    model = load_model(tiny_model)
+    single = list(Segmenter(model, device="cpu").segment(crops))
+    batched = list(Segmenter(model, device="cpu", batch_size=2).segment(crops))
+    assert [m.id for m in batched] == [0, 1, 2]
+    for one, other in zip(single, batched, strict=True):
+        np.testing.assert_allclose(one.logits, other.logits, atol=1e-4)
+    assert Segmenter(model, device="cpu").predict(batch_crops([], 56)) == []
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "xla"])
+def test_devices_that_are_not_there(name: str) -> None:
+    with pytest.raises((OptionError, DeviceError), match=name):
+        choose_device(name)
+
+
+def test_precision_follows_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setattr("rosgeo.inference.device.cpu_has_bf16", lambda: True)
+    assert choose_precision("auto", cpu) == torch.bfloat16
+    monkeypatch.setattr("rosgeo.inference.device.cpu_has_bf16", lambda: False)
+    assert choose_precision("auto", cpu) == torch.float32
+    with pytest.raises(OptionError, match="half"):
+        choose_precision("half", cpu)
+
+
+def _noise_crop(side: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    image = np.random.default_rng(seed).integers(0, 255, (3, side, side), dtype=np.uint8)
+    return image, np.ones((side, side), dtype=bool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from itertools import islice
 
 import numpy as np
@@ -60,7 +61,7 @@ class Segmenter:
             return []
         image = torch.from_numpy(batch.image).to(self.device).contiguous(memory_format=torch.channels_last)
         boxes = torch.from_numpy(batch.boxes_model).to(self.device)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16) if self.dtype == torch.bfloat16 else nullcontext():
             output = self._network(image, boxes)
         logits, scores = output.hq_logits.float().cpu(), output.iou.float().clamp(0, 1).cpu()
         return [_object_mask(crop, logits[i], float(scores[i])) for i, crop in enumerate(batch.crops)]

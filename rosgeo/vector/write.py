@@ -180,7 +180,8 @@ def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[
         # The spatial index would sort the rows and refuse those without geometry.
         options = {"SPATIAL_INDEX": "NO"}
     elif driver == "GeoJSON":
-        options = {"COORDINATE_PRECISION": 15}
+        geographic = frame.crs is not None and frame.crs.is_geographic
+        options = {"COORDINATE_PRECISION": 12 if geographic else 6}
     kinds = set(frame.geometry.dropna().geom_type)
     kind = kinds.pop() if len(kinds) == 1 else ("MultiPolygon" if kinds else "Polygon")
     # One type for the whole layer: some readers take no mixture.

@@ -1,0 +1,54 @@
+"""Scores of a model on a COCO folder: ``python tests/benchmarks/val_iou.py FOLDER [--factor 1.5 --factor 2 ...]``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+
+import numpy as np
+from rosgeo.geometry.windows import CropPolicy
+from rosgeo.inference.predict import Segmenter
+from rosgeo.model.checkpoint import load_model
+from rosgeo.model.registry import resolve_model
+from rosgeo.training.coverage import polygon_mask
+from rosgeo.training.data import LabelledObject, read_coco
+from rosgeo.training.evaluate import evaluate
+from tqdm import tqdm
+
+
+def box_iou(labelled: LabelledObject) -> float:
+    """IoU of an object's own box with its label, on the picture's pixels."""
+    shape = (labelled.height, labelled.width)
+    x0, y0, x1, y1 = labelled.box_px
+    box = polygon_mask([np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])], shape)
+    truth = polygon_mask(labelled.rings, shape)
+    return float((box & truth).sum() / max((box | truth).sum(), 1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder")
+    parser.add_argument("--model", default="rosgeo-small")
+    parser.add_argument("--factor", type=float, action="append")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th picture")
+    parser.add_argument("--json", help="write the figures here")
+    arguments = parser.parse_args()
+    objects, _ = read_coco(arguments.folder)
+    pictures = sorted({o.image_path for o in objects})[:: arguments.every]
+    objects = [o for o in objects if o.image_path in set(pictures)]
+    segmenter = Segmenter(load_model(resolve_model(arguments.model)))
+    print(f"{len(objects)} objects in {len(pictures)} pictures; the box itself: {np.mean([box_iou(o) for o in objects]):.4f}")
+    figures = {}
+    for factor in arguments.factor or [CropPolicy().factor]:
+        with tqdm(total=len(objects), unit="object") as bar:
+            result = evaluate(objects, segmenter, replace(CropPolicy(), factor=factor), on_object=bar.update)
+        figures[factor] = result.summary()
+        print(f"factor {factor}: {json.dumps(result.summary())}; {result.seconds_an_object:.2f} s an object")
+    if arguments.json:
+        with open(arguments.json, "w", encoding="utf-8") as file:
+            json.dump(figures, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()
