@@ -16,7 +16,7 @@ import shapely
 from affine import Affine
 from rasterio.control import GroundControlPoint
 from rasterio.windows import Window
-from rosgeo.geometry.windows import auto_window
+from rosgeo.geometry.windows import CropPolicy, auto_window
 from rosgeo.inference.predict import Segmenter, logits_on_crop, stability_of
 from rosgeo.model.checkpoint import load_model
 from rosgeo.model.registry import resolve_model
@@ -96,7 +96,7 @@ def test_a_clip_gives_the_same_polygons_bit_for_bit(
         windows = []
         for x0, y0, x1, y1 in px:
             (a, b), (c, d) = ~scene.transform * (x0, y1), ~scene.transform * (x1, y0)
-            windows.append(auto_window(np.array([a, b, c, d]), 2.0, 24))
+            windows.append(auto_window(np.array([a, b, c, d]), CropPolicy().factor, CropPolicy().min_side))
         # The smallest clip that holds all crops, moved by odd numbers.
         col = max(min(w.col_off for w in windows) - 3, 0)
         row = max(min(w.row_off for w in windows) - 7, 0)
