@@ -17,6 +17,7 @@ import numpy as np
 
 from rosgeo.errors import CRSMismatchError, NoOverlapWarning, OptionError, PixelFrameWarning
 from rosgeo.geometry.boxes import boxes_to_px, transform_points, usable_geometries
+from rosgeo.geometry.mapping import is_mirrored
 from rosgeo.geometry.plan import Plan, make_plan
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.crops import PADDING_RGB
@@ -118,12 +119,12 @@ def segment(
     crop_factor: float | None = None,
     outline: str = "smooth",
     parts: str = "all",
-    min_area: float = 0.0,
+    min_area: float | None = None,
     simplify: float = 0.05,
-    boxes_crs: str | None = None,
+    boxes_crs: str | CRS | None = None,
     layer: str | None = None,
     where: str | None = None,
-    crs: str | None = None,
+    crs: str | CRS | None = None,
     progress: Progress | None = None,
 ) -> gpd.GeoDataFrame:
     """Segment the object in each box of a scene.
@@ -159,15 +160,15 @@ def segment(
         Sub-pixel outlines, or along pixel edges.
     parts : {"all", "largest"}
         Which parts of a mask are kept, of those that touch the box.
-    min_area : float
-        Smallest part and hole, in square pixels.
+    min_area : float, optional
+        Smallest part and hole, in square pixels. Default: 1 % of the box.
     simplify : float
         Tolerance for smooth outlines, in pixels; 0 keeps every vertex.
-    boxes_crs : str, optional
+    boxes_crs : str or CRS, optional
         CRS of boxes that have none; ``pixel`` for pixel coordinates.
     layer, where : str, optional
         Layer, and an SQL condition on its attributes.
-    crs : str, optional
+    crs : str or CRS, optional
         CRS of the result. Default: the raster's.
     progress : callable, optional
         Called with the number of objects done and their total.
@@ -206,10 +207,10 @@ def segment(
             min_area=min_area,
             simplify=simplify,
         ),
-        boxes_crs=boxes_crs,
+        boxes_crs=_crs_text(boxes_crs),
         layer=layer,
         where=where,
-        crs=crs,
+        crs=_crs_text(crs),
     )
     return segment_run(scene, boxes, options, output=output, overwrite=overwrite, progress=progress).result
 
@@ -285,9 +286,10 @@ def _plan(source: RasterSource, frame: gpd.GeoDataFrame, options: SegmentOptions
     geometries = frame.geometry.to_numpy()
     usable = usable_geometries(geometries)
     boxes_px = boxes_to_px(geometries, crs, grid, in_pixels=in_pixels)
-    plan = make_plan(boxes_px, usable, grid.shape, options.crop)
+    mirrored = source.georeferenced and is_mirrored(grid.mapping, grid.shape)
+    plan = make_plan(boxes_px, usable, grid.shape, options.crop, mirrored=mirrored)
     if usable.any() and plan.planned == 0:
-        warnings.warn(_no_overlap(source, frame, boxes_name, in_pixels), NoOverlapWarning, stacklevel=4)
+        warnings.warn(_no_overlap(source, frame[usable], boxes_name, crs, in_pixels), NoOverlapWarning, stacklevel=4)
     return boxes_px, plan
 
 
@@ -304,7 +306,7 @@ def _require_reachable(source: RasterSource, crs: CRS) -> None:
         raise OptionError(f"--crs {crs_label(crs)} does not reach the ground that {source.name} shows; name another CRS")
 
 
-def _no_overlap(source: RasterSource, frame: gpd.GeoDataFrame, boxes_name: str, in_pixels: bool) -> str:
+def _no_overlap(source: RasterSource, frame: gpd.GeoDataFrame, boxes_name: str, crs: CRS | None, in_pixels: bool) -> str:
     height, width = source.grid.shape
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64)
     if not in_pixels:
@@ -312,7 +314,7 @@ def _no_overlap(source: RasterSource, frame: gpd.GeoDataFrame, boxes_name: str, 
     raster = _extent(np.concatenate([corners.min(axis=0), corners.max(axis=0)]))
     boxes = _extent(frame.total_bounds)
     raster_crs = "pixels" if in_pixels or source.grid.crs is None else _full_label(source.grid.crs)
-    boxes_crs = "pixels" if in_pixels else _full_label(frame.crs) if frame.crs is not None else "the CRS of --boxes-crs"
+    boxes_crs = "pixels" if in_pixels or crs is None else _full_label(crs)
     return (
         f"not one box touches the raster: {source.name} spans {raster} ({raster_crs}), {boxes_name} spans {boxes} ({boxes_crs}). "
         "Check the CRS of both."
@@ -418,6 +420,11 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def _crs_text(crs: str | CRS | None) -> str | None:
+    """A CRS as text, for the record."""
+    return crs if crs is None or isinstance(crs, str) else crs_label(crs) if crs.to_authority() else crs.to_wkt()
 
 
 def _choice(option: str, value: str, choices: tuple[str, ...]) -> Any:

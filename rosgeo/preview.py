@@ -11,7 +11,7 @@ import shapely
 from PIL import Image, ImageDraw
 
 from rosgeo.errors import OutputError
-from rosgeo.geometry.windows import CropPolicy, plan_window
+from rosgeo.geometry.windows import CropPolicy, clip_box, plan_window
 from rosgeo.inference.crops import PADDING_RGB, resample_image
 from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.crops import CropReader, open_reader
@@ -78,7 +78,8 @@ def _outlines_px(run: SegmentRun, source: RasterSource) -> list[list[FloatArray]
         frame = frame.to_crs(source.grid.crs)
     rings = []
     for polygon in frame.geometry:
-        lines = [] if polygon is None else list(shapely.get_rings(polygon))
+        # By part, since get_rings knows no multipolygons.
+        lines = [] if polygon is None else list(shapely.get_rings(shapely.get_parts(polygon)))
         rings.append([source.grid.mapping.to_px(shapely.get_coordinates(line)) for line in lines])
     return rings
 
@@ -111,7 +112,8 @@ def _object_sheet(reader: CropReader, run: SegmentRun, outlines: list[list[Float
 
 def _object_cell(reader: CropReader, run: SegmentRun, row: int, rings: list[FloatArray]) -> Image.Image:
     box = run.boxes_px.xyxy[row]
-    window = plan_window(box, reader.source.grid.shape, CropPolicy(factor=1.6))
+    shape = reader.source.grid.shape
+    window = plan_window(clip_box(box, shape), shape, CropPolicy())
     crop = reader.read(window, box, row)
     cell = Image.fromarray(resample_image(crop.image, _CELL - 4).transpose(1, 2, 0))
     draw = ImageDraw.Draw(cell)
@@ -122,7 +124,7 @@ def _object_cell(reader: CropReader, run: SegmentRun, row: int, rings: list[Floa
 
 def _draw(draw: ImageDraw.ImageDraw, box: FloatArray, rings: list[FloatArray], place: Any, width: int) -> None:
     if np.isfinite(box).all():
-        corners = place(box.reshape(2, 2))
+        corners = place(box.reshape(2, 2)) - 0.5
         draw.rectangle([tuple(corners[0]), tuple(corners[1])], outline=_BOX_COLOUR, width=1)
     for ring in rings:
         # Pillow puts a pixel's centre at whole numbers, rosgeo at halves.

@@ -16,6 +16,7 @@ import shapely
 from affine import Affine
 from rasterio.control import GroundControlPoint
 from rasterio.windows import Window
+from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.geometry.windows import CropPolicy, auto_window
 from rosgeo.inference.predict import Segmenter, logits_on_crop, stability_of
 from rosgeo.model.checkpoint import load_model
@@ -25,10 +26,8 @@ from rosgeo.pipeline import SegmentOptions, segment_run
 from tests.conftest import DATA, EllipseSegmenter, WriteRaster, px_boxes
 
 DEMO = Path(str(files("rosgeo.demo")))
-SCENE = DEMO / "atlanta.tif"
-# Of a scene of 16 bits the same grey values only with a fixed stretch, since a clip has other percentiles.
-FIXED = "range:80,900"
-ROWS = [0, 1, 9, 20]
+SCENE = DEMO / "rio.tif"
+ROWS = [1, 2, 5, 12]
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +37,7 @@ def segmenter() -> Segmenter:
 
 @pytest.fixture(scope="session")
 def boxes() -> gpd.GeoDataFrame:
-    return gpd.read_file(DEMO / "atlanta_boxes.gpkg").iloc[ROWS].reset_index(drop=True)
+    return gpd.read_file(DEMO / "rio_boxes.gpkg").iloc[ROWS].reset_index(drop=True)
 
 
 Run = Callable[..., gpd.GeoDataFrame]
@@ -47,7 +46,7 @@ Run = Callable[..., gpd.GeoDataFrame]
 @pytest.fixture(scope="session")
 def run(segmenter: Segmenter) -> Run:
     def segment(scene: object, boxes: gpd.GeoDataFrame, **options: object) -> gpd.GeoDataFrame:
-        return segment_run(scene, boxes, SegmentOptions(stretch=FIXED, **options), segmenter=segmenter).result  # type: ignore[arg-type]
+        return segment_run(scene, boxes, SegmentOptions(**options), segmenter=segmenter).result  # type: ignore[arg-type]
 
     return segment
 
@@ -65,24 +64,24 @@ def ious(a: gpd.GeoDataFrame, b: gpd.GeoDataFrame) -> list[float]:
 
 
 def test_outlines_fit_the_labels_of_the_demonstration_scene(plain: gpd.GeoDataFrame, boxes: gpd.GeoDataFrame) -> None:
-    labels = gpd.read_file(DEMO / "atlanta_labels.gpkg").iloc[ROWS].reset_index(drop=True)
+    labels = gpd.read_file(DEMO / "rio_labels.gpkg").iloc[ROWS].reset_index(drop=True)
     assert (plain["rosgeo_status"] == "ok").all()
     assert plain.geometry.is_valid.all()
     assert np.mean(ious(plain, labels)) > np.mean(ious(boxes, labels)) + 0.1
-    assert np.mean(ious(plain, labels)) > 0.75
-    np.testing.assert_allclose(plain["rosgeo_area_m2"], plain.geometry.area, rtol=2e-3)
+    assert np.mean(ious(plain, labels)) > 0.7
+    np.testing.assert_allclose(plain["rosgeo_area_m2"], plain.geometry.to_crs("EPSG:32723").area, rtol=2e-3)
 
 
 def test_golden_outlines(plain: gpd.GeoDataFrame) -> None:
     """Recorded when the weights were landed; an outline that moves by a tenth of a pixel fails."""
-    golden = gpd.read_file(DATA / "golden_atlanta.geojson")
+    golden = gpd.read_file(DATA / "golden_rio.geojson")
     assert min(ious(plain, golden)) > 0.995
 
 
-@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:32618", "EPSG:3857"])
+@pytest.mark.parametrize("crs", ["EPSG:32723", "EPSG:32618", "EPSG:3857"])
 def test_boxes_of_any_crs_give_the_same_outlines(run: Run, boxes: gpd.GeoDataFrame, plain: gpd.GeoDataFrame, crs: str) -> None:
     # A box is a rectangle in the raster's CRS; in another it is the quadrilateral of the same ground, edges densified.
-    dense = boxes.set_geometry(shapely.segmentize(boxes.geometry.to_numpy(), 1.0)).to_crs(crs)
+    dense = boxes.set_geometry(shapely.segmentize(boxes.geometry.to_numpy(), 1e-5)).to_crs(crs)
     result = run(SCENE, dense)
     assert result.crs == plain.crs
     assert min(ious(plain, result)) > 0.99
@@ -95,7 +94,7 @@ def test_a_clip_gives_the_same_polygons_bit_for_bit(
         px = boxes.geometry.bounds.to_numpy()
         windows = []
         for x0, y0, x1, y1 in px:
-            (a, b), (c, d) = ~scene.transform * (x0, y1), ~scene.transform * (x1, y0)
+            (a, b), (c, d) = AffineMapping(scene.transform).to_px(np.array([[x0, y1], [x1, y0]]))
             windows.append(auto_window(np.array([a, b, c, d]), CropPolicy().factor, CropPolicy().min_side))
         # The smallest clip that holds all crops, moved by odd numbers.
         col = max(min(w.col_off for w in windows) - 3, 0)
@@ -122,10 +121,9 @@ def test_south_up_gcps_and_arrays_give_the_same_outlines(
     flipped = {**profile, "transform": Affine(t.a, 0, t.c, 0, -t.e, t.f + t.e * height)}
     with rasterio.open(tmp_path / "south_up.tif", "w", **flipped) as out:
         out.write(pixels[:, ::-1])
-    # The picture itself is upside down there, and a network is not symmetric: close, not equal.
-    assert min(ious(plain, run(tmp_path / "south_up.tif", boxes))) > 0.85
+    assert min(ious(plain, run(tmp_path / "south_up.tif", boxes))) > 0.99
 
-    gcps = [GroundControlPoint(row, col, t.c + col * t.a, t.f + row * t.e) for row in (0, 450, 900) for col in (0, 450, 900)]
+    gcps = [GroundControlPoint(row, col, t.c + col * t.a, t.f + row * t.e) for row in (0, 203, 406) for col in (0, 219, 438)]
     bare = {**profile, "transform": Affine.identity(), "crs": None}
     with rasterio.open(tmp_path / "gcps.tif", "w", **bare) as out:
         out.write(pixels)

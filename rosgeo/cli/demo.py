@@ -16,14 +16,19 @@ if TYPE_CHECKING:
 
 __all__ = ["demo_command"]
 
-_FILES = ("atlanta.tif", "atlanta_boxes.gpkg", "atlanta_labels.gpkg", "README.md")
+_FILES = {
+    "rio.tif": "rio.tif",
+    "rio_boxes.gpkg": "rio_boxes.gpkg",
+    "rio_labels.gpkg": "rio_labels.gpkg",
+    "README.md": "rio_README.md",
+}
 
 
 @click.command("demo", short_help="Try it on a real scene that comes with the package.")
 @click.argument("folder", default="rosgeo-demo")
 @device_option
 def demo_command(folder: str, device: str) -> None:
-    """Segment 43 buildings of a satellite scene in Atlanta, and compare with hand-drawn labels.
+    """Segment 19 buildings of a satellite scene in Rio de Janeiro, and compare with hand-drawn labels.
 
     Copies the scene, its boxes and labels to FOLDER and writes outlines and a picture beside them.
     """
@@ -37,24 +42,25 @@ def demo_command(folder: str, device: str) -> None:
     target = Path(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
+        for name, copy in _FILES.items():
+            with as_file(files("rosgeo.demo") / name) as source:
+                shutil.copyfile(source, target / copy)
     except OSError as error:
-        raise OutputError(f"the folder {folder} cannot be made: {error.strerror}") from error
-    for name in _FILES:
-        with as_file(files("rosgeo.demo") / name) as source:
-            shutil.copyfile(source, target / name)
-    scene, boxes = target / "atlanta.tif", target / "atlanta_boxes.gpkg"
-    output, preview = target / "atlanta_masks.gpkg", target / "atlanta_preview.png"
+        raise OutputError(f"the folder {folder} cannot be filled: {error.strerror or error}") from error
+    scene, boxes = target / "rio.tif", target / "rio_boxes.gpkg"
+    output, preview = target / "rio_masks.gpkg", target / "rio_preview.png"
     click.echo(f"rosgeo segment {scene} {boxes} -o {output} --preview {preview}")
     with ProgressBar() as progress:
         run = segment_run(scene, boxes, SegmentOptions(device=device), output=output, overwrite=True, progress=progress)
     draw_preview(scene, run, preview, bands=None, stretch=StretchRule())
-    ious = _ious(run.result, gpd.read_file(target / "atlanta_labels.gpkg"))
-    box_ious = _ious(gpd.read_file(boxes), gpd.read_file(target / "atlanta_labels.gpkg"))
+    ious = _ious(run.result, gpd.read_file(target / "rio_labels.gpkg"))
+    box_ious = _ious(gpd.read_file(boxes), gpd.read_file(target / "rio_labels.gpkg"))
     found = run.record["counts"].get("ok", 0)
     click.echo(f"{found} of {len(run.result)} buildings outlined in {run.record['seconds']:.1f} s on {run.record['device']}.")
     click.echo(
         f"Mean IoU with the labels: {sum(ious) / len(ious):.3f} (the boxes themselves: {sum(box_ious) / len(box_ious):.3f})."
     )
+    click.echo("(The ground of this scene is among the training pictures; the README tells how the model does elsewhere.)")
     click.echo(f"Outlines for QGIS: {output.resolve()}")
     click.echo(f"Picture:           {preview.resolve()}")
 

@@ -65,7 +65,12 @@ __all__ = ["segment_command"]
 @click.option(
     "--parts", default="all", show_default=True, type=click.Choice(["all", "largest"]), help="Parts of a mask that touch the box."
 )
-@click.option("--min-area", default=0.0, type=click.FloatRange(0), metavar="PX2", help="Smallest part and hole, in square pixels.")
+@click.option(
+    "--min-area",
+    type=click.FloatRange(0),
+    metavar="PX2",
+    help="Smallest part and hole, in square pixels.  [default: 1 % of the box]",
+)
 @click.option(
     "--simplify",
     default=0.05,

@@ -38,7 +38,9 @@ class Plan:
         return sum(len(tile) for tile in self.tiles)
 
 
-def make_plan(boxes: Boxes, usable: BoolArray, shape: tuple[int, int], policy: CropPolicy, *, boxes_a_tile: int = 64) -> Plan:
+def make_plan(
+    boxes: Boxes, usable: BoolArray, shape: tuple[int, int], policy: CropPolicy, *, boxes_a_tile: int = 64, mirrored: bool = False
+) -> Plan:
     """Sort boxes into tiles and give each its crop window.
 
     Parameters
@@ -53,6 +55,8 @@ def make_plan(boxes: Boxes, usable: BoolArray, shape: tuple[int, int], policy: C
         How windows are cut.
     boxes_a_tile : int
         At most so many boxes a tile.
+    mirrored : bool
+        See `auto_window`.
 
     Returns
     -------
@@ -63,7 +67,9 @@ def make_plan(boxes: Boxes, usable: BoolArray, shape: tuple[int, int], policy: C
     inside = on_raster(boxes, shape) & usable
     rows = np.flatnonzero(inside)
     ordered = rows[_spatial_order(boxes.xyxy[rows])]
-    tiles = tuple(_tile(boxes, ordered[i : i + boxes_a_tile], shape, policy) for i in range(0, len(ordered), boxes_a_tile))
+    tiles = tuple(
+        _tile(boxes, ordered[i : i + boxes_a_tile], shape, policy, mirrored) for i in range(0, len(ordered), boxes_a_tile)
+    )
     return Plan(tiles, invalid=~usable, outside=usable & ~inside)
 
 
@@ -74,10 +80,10 @@ def _spatial_order(xyxy: npt.NDArray[np.float64]) -> IntArray:
     return order
 
 
-def _tile(boxes: Boxes, rows: IntArray, shape: tuple[int, int], policy: CropPolicy) -> Tile:
+def _tile(boxes: Boxes, rows: IntArray, shape: tuple[int, int], policy: CropPolicy, mirrored: bool) -> Tile:
     # The paper's windows are cut round the box as given, and clipping is the crop's affair there.
     wanted = boxes.xyxy[rows]
     clipped = np.stack([clip_box(box, shape) for box in wanted])
     source = wanted if policy.mode == "paper" else clipped
-    windows = tuple(plan_window(box, shape, policy) for box in source)
+    windows = tuple(plan_window(box, shape, policy, mirrored=mirrored) for box in source)
     return Tile(Boxes(clipped, boxes.ids[rows], "pixel"), windows)

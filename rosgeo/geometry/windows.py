@@ -49,7 +49,7 @@ def clip_box(box_px: FloatArray, shape: tuple[int, int]) -> FloatArray:
     return np.clip(box_px, 0.0, np.array([width, height, width, height], dtype=np.float64))
 
 
-def auto_window(box_px: FloatArray, factor: float, min_side: int = 1) -> CropWindow:
+def auto_window(box_px: FloatArray, factor: float, min_side: int = 1, *, mirrored: bool = False) -> CropWindow:
     """The square window of `factor` times the box's longer side, centred on the box.
 
     Parameters
@@ -60,6 +60,9 @@ def auto_window(box_px: FloatArray, factor: float, min_side: int = 1) -> CropWin
         Side of the window over the longer side of the box.
     min_side : int
         Smallest side in pixels.
+    mirrored : bool
+        The raster shows the ground mirrored: a row offset halfway between two pixels is rounded to the other side, so that the window
+        holds the same ground as on the raster that is not.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def auto_window(box_px: FloatArray, factor: float, min_side: int = 1) -> CropWin
     side = math.ceil(side / step) * step
     return CropWindow(
         col_off=_round_half_up((x_min + x_max - side) / 2),
-        row_off=_round_half_up((y_min + y_max - side) / 2),
+        row_off=-_round_half_up(-(y_min + y_max - side) / 2) if mirrored else _round_half_up((y_min + y_max - side) / 2),
         size=side,
     )
 
@@ -111,11 +114,11 @@ def paper_window(box_px: FloatArray, shape: tuple[int, int], side: int = 512) ->
     return CropWindow(col_off, row_off, side, width=width, height=height)
 
 
-def plan_window(box_px: FloatArray, shape: tuple[int, int], policy: CropPolicy) -> CropWindow:
-    """The window of a box under a crop policy."""
+def plan_window(box_px: FloatArray, shape: tuple[int, int], policy: CropPolicy, *, mirrored: bool = False) -> CropWindow:
+    """The window of a box under a crop policy; see `auto_window` for `mirrored`."""
     if policy.mode == "paper":
         return paper_window(box_px, shape, policy.paper_side)
-    return auto_window(box_px, policy.factor, policy.min_side)
+    return auto_window(box_px, policy.factor, policy.min_side, mirrored=mirrored)
 
 
 def decimation_of(window: CropWindow) -> int:

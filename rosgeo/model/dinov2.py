@@ -152,16 +152,17 @@ class DinoV2Backbone(nn.Module):
         if self.pos_embed.requires_grad:
             return self._resize_positions(grid, side)
         # Kept from pass to pass while the weights stay what and where they are.
-        key = (side, self.pos_embed.data_ptr(), self.pos_embed.device, self.pos_embed.dtype)
+        key = (side, self.pos_embed.data_ptr(), self.pos_embed._version, self.pos_embed.device, self.pos_embed.dtype)
         if self._resized is None or self._resized[0] != key:
             self._resized = (key, self._resize_positions(grid, side))
         return self._resized[1]
 
     def _resize_positions(self, grid: int, side: int) -> Tensor:
         first, rest = self.pos_embed[:, :1], self.pos_embed[:, 1:]
-        square = rest.transpose(1, 2).reshape(1, -1, grid, grid).float()
+        # On the CPU: not every device has this kernel.
+        square = rest.transpose(1, 2).reshape(1, -1, grid, grid).float().cpu()
         resized = F.interpolate(square, size=(side, side), mode="bicubic", antialias=True, align_corners=False)
-        return torch.cat([first, resized.flatten(2).transpose(1, 2).to(first.dtype)], dim=1)
+        return torch.cat([first, resized.flatten(2).transpose(1, 2).to(first)], dim=1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised picture (B, 3, S, S) to last tokens (B, C, s, s) and early feature (B, C * len(early_blocks), s, s)."""

@@ -166,11 +166,14 @@ class RosSam(nn.Module):
         embedding = self.image_encoder.neck(last)
         size, grid = self.config.input_size, self.image_encoder.grid_size
         masks = 2 * box_coverage(boxes, 4 * grid, size) - 1 if self.config.box_mask_prompt else None
-        sparse, dense = self.prompt_encoder(points=None, boxes=boxes, masks=masks)
+        # In float32 whatever the rest runs in: bfloat16 would round a corner by nearly a pixel.
+        with torch.autocast(boxes.device.type, enabled=False):
+            sparse, dense = self.prompt_encoder(points=None, boxes=boxes.float(), masks=masks)
+            image_pe = self.prompt_encoder.get_dense_pe()
         output: DecoderOutput = self.mask_decoder(
             embedding=embedding,
             early=early,
-            image_pe=self.prompt_encoder.get_dense_pe(),
+            image_pe=image_pe,
             sparse_prompt=sparse,
             dense_prompt=dense,
             image=normalised,

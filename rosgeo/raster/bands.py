@@ -147,8 +147,8 @@ def fit_stretch(rule: StretchRule, sample: npt.NDArray[Any], valid: BoolArray) -
         What was asked for.
     sample : array (3, h, w)
         The whole scene, decimated.
-    valid : bool array (h, w)
-        False on nodata.
+    valid : bool array (h, w) or (3, h, w)
+        False on nodata, for all bands or for each.
 
     Returns
     -------
@@ -159,7 +159,8 @@ def fit_stretch(rule: StretchRule, sample: npt.NDArray[Any], valid: BoolArray) -
         return Stretch()
     if rule.kind == "range":
         return Stretch((rule.low,) * 3, (rule.high,) * 3)
-    limits = [_percentiles(band, valid, rule) for band in sample]
+    by_band = np.broadcast_to(valid, sample.shape)
+    limits = [_percentiles(band, good, rule) for band, good in zip(sample, by_band, strict=True)]
     return Stretch(tuple(low for low, _ in limits), tuple(high for _, high in limits))
 
 

@@ -56,7 +56,7 @@ class RasterSource(Protocol):
         """Values (3, h, w) and validity (h, w) of a part of the raster."""
 
     def read_decimated(self, bands: Bands, max_side: int) -> tuple[npt.NDArray[Any], BoolArray]:
-        """The whole raster with at most `max_side` pixels a side, from overviews where there are any."""
+        """The whole raster with at most `max_side` pixels a side, from overviews where there are any; validity by band (3, h, w)."""
 
 
 class RasterioSource:
@@ -81,7 +81,9 @@ class RasterioSource:
     def read(self, bands: Bands, rows: slice, cols: slice) -> tuple[npt.NDArray[Any], BoolArray]:
         """See `RasterSource`."""
         window = Window.from_slices(rows, cols)
-        return self._read(bands, window=window)
+        values, by_band = self._read(bands, window=window)
+        # As GDAL's own mask of a data set: nodata only where every band says so, but alpha and mask bands are the same for all.
+        return values, _together(values, by_band)
 
     def read_decimated(self, bands: Bands, max_side: int) -> tuple[npt.NDArray[Any], BoolArray]:
         """See `RasterSource`."""
@@ -98,23 +100,29 @@ class RasterioSource:
         else:
             many = {}
         try:
-            values = self._dataset.read(unique, **how, **many)
+            # One type for all bands, which rasterio asks for where a data set mixes them.
+            kind = np.result_type(*(self.dtypes[b - 1] for b in unique))
+            values = self._dataset.read(unique, out_dtype=kind, **how, **many)
             masks = self._dataset.read_masks(unique, **how, **many)
         except (RasterioError, OSError) as error:
             raise RasterError(
                 f"{self.name} cannot be read ({_short(error.__cause__ or error)}). "
                 "The file may be truncated or damaged; check it with gdalinfo -checksum."
             ) from error
-        values = values[[unique.index(b) for b in bands]]
-        # As GDAL's own mask of a data set: nodata only where every band says so, but alpha and mask bands are the same for all.
-        valid: BoolArray = (masks != 0).any(axis=0)
-        if np.issubdtype(values.dtype, np.floating):
-            valid &= np.isfinite(values).all(axis=0)
+        order = [unique.index(b) for b in bands]
+        values, valid = values[order], masks[order] != 0
         palette = self._palettes[bands[0]]
         if palette is not None and len(unique) == 1:
             colours = palette[np.clip(values[0], 0, len(palette) - 1)]
             return colours[..., :3].transpose(2, 0, 1), valid & (colours[..., 3] != 0)
         return values, valid
+
+
+def _together(values: npt.NDArray[Any], by_band: BoolArray) -> BoolArray:
+    """Validity (h, w) of a picture from that of its bands (3, h, w): any band there, and every value finite."""
+    finite = np.isfinite(values).all(axis=0) if np.issubdtype(values.dtype, np.floating) else True
+    valid: BoolArray = np.logical_and(by_band.any(axis=0), finite)
+    return valid
 
 
 def _georeferencing(dataset: Any) -> tuple[CRS | None, PixelMapping, bool]:
@@ -187,12 +195,15 @@ class ArraySource:
         self._nodata = array.rio.nodata
         transform = _array_transform(array, x, y)
         crs = _as_pyproj(array.rio.crs, self.name)
-        self.georeferenced = not (crs is None and transform.is_identity)
-        self.grid = RasterGrid(int(stacked.shape[1]), int(stacked.shape[2]), AffineMapping(transform), crs)
+        gcps = array.rio.get_gcps() if array.rio.transform().is_identity else None
+        mapping = _array_gcp_mapping(gcps, transform) if gcps else AffineMapping(transform)
+        self.georeferenced = bool(gcps) or not (crs is None and transform.is_identity)
+        self.grid = RasterGrid(int(stacked.shape[1]), int(stacked.shape[2]), mapping, crs)
 
     def read(self, bands: Bands, rows: slice, cols: slice) -> tuple[npt.NDArray[Any], BoolArray]:
         """See `RasterSource`."""
-        return self._read(bands, rows, cols)
+        values, by_band = self._read(bands, rows, cols)
+        return values, _together(values, by_band)
 
     def read_decimated(self, bands: Bands, max_side: int) -> tuple[npt.NDArray[Any], BoolArray]:
         """See `RasterSource`."""
@@ -202,12 +213,17 @@ class ArraySource:
     def _read(self, bands: Bands, rows: slice, cols: slice) -> tuple[npt.NDArray[Any], BoolArray]:
         unique = sorted(set(bands))
         part = np.asarray(self._array[[b - 1 for b in unique], rows, cols].values)
-        valid: BoolArray = np.ones(part.shape[1:], dtype=bool)
-        if self._nodata is not None and not np.isnan(self._nodata):
-            valid &= (part != self._nodata).any(axis=0)
-        if np.issubdtype(part.dtype, np.floating):
-            valid &= np.isfinite(part).all(axis=0)
-        return part[[unique.index(b) for b in bands]], valid
+        values = part[[unique.index(b) for b in bands]]
+        if self._nodata is None or np.isnan(self._nodata):
+            return values, np.ones(values.shape, dtype=bool)
+        return values, values != self._nodata
+
+
+def _array_gcp_mapping(gcps: Any, transform: Affine) -> PixelMapping:
+    """The mapping of ground control points, whose pixels are those of the file; `transform` tells how the array was sliced."""
+    file_px = np.array([(g.col, g.row) for g in gcps], dtype=np.float64)
+    own_px = AffineMapping(transform).to_px(file_px)
+    return mapping_from_gcps(own_px, np.array([(g.x, g.y) for g in gcps], dtype=np.float64))
 
 
 def _array_transform(array: xr.DataArray, x: str, y: str) -> Affine:

@@ -34,8 +34,9 @@ class OutlineOptions:
         ``smooth``: the zero level of the logits, with sub-pixel vertices. ``pixel``: along the edges of raster pixels.
     parts : {"all", "largest"}
         Keep every part that touches the box, or the largest of them.
-    min_area : float
-        Smallest part and smallest hole that is kept, in square pixels.
+    min_area : float or None
+        Smallest part and smallest hole that is kept, in square pixels; None: 1 % of the box, which takes away the crumbs of an unsure
+        mask and leaves courtyards.
     simplify : float
         Tolerance of the simplification (Douglas-Peucker, topology kept) of smooth outlines, in pixels; 0 keeps every vertex. A pixel
         outline loses only vertices on straight lines.
@@ -43,12 +44,12 @@ class OutlineOptions:
 
     outline: Literal["smooth", "pixel"] = "smooth"
     parts: Literal["all", "largest"] = "all"
-    min_area: float = 0.0
+    min_area: float | None = None
     simplify: float = 0.05
 
     def __post_init__(self) -> None:
         for name, value in (("min_area", self.min_area), ("simplify", self.simplify)):
-            if not 0 <= value < np.inf:
+            if value is not None and not 0 <= value < np.inf:
                 raise OptionError(f"{name} {value}: expected a number of at least 0")
 
 
@@ -74,11 +75,15 @@ def mask_to_polygon(mask: ObjectMask, box_px: FloatArray, options: OutlineOption
     rough = _smooth_outline(mask.logits, mask.window) if options.outline == "smooth" else _pixel_outline(mask.logits, mask.window)
     simplified = shapely.simplify(rough, options.simplify if options.outline == "smooth" else 0.0)
     prompt = shapely.box(*box_px)
-    parts = [p for p in _polygons(simplified) if p.intersects(prompt) and p.area > max(options.min_area, 0.0)]
+    min_area = 0.01 * prompt.area if options.min_area is None else options.min_area
+    touching = [p for p in _polygons(simplified) if p.intersects(prompt)]
+    parts = [p for p in touching if p.area > min_area]
+    if options.min_area is None and touching and not parts:
+        parts = [max(touching, key=lambda p: p.area)]
     if options.parts == "largest" and parts:
         parts = [max(parts, key=lambda p: p.area)]
-    if options.min_area > 0:
-        parts = [Polygon(p.exterior, [h for h in p.interiors if Polygon(h).area > options.min_area]) for p in parts]
+    if min_area > 0:
+        parts = [Polygon(p.exterior, [h for h in p.interiors if Polygon(h).area > min_area]) for p in parts]
     if not parts:
         return None
     return _joined(parts)

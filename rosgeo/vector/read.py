@@ -82,7 +82,7 @@ def _read_file(path: str, layer: str | None, where: str | None) -> tuple[gpd.Geo
     layer = _choose_layer(path, layer)
     name = f'{path} (layer "{layer}")'
     try:
-        frame = pyogrio.read_dataframe(path, layer=layer, where=where, fid_as_index=where is not None)
+        frame = pyogrio.read_dataframe(path, layer=layer, where=where, fid_as_index=where is not None, on_invalid="ignore")
     except (DataSourceError, DataLayerError, RuntimeError, ValueError) as error:
         if where is not None:
             columns = ", ".join(pyogrio.read_info(path, layer=layer)["fields"])
@@ -105,7 +105,7 @@ def _read_parquet(path: str, layer: str | None, where: str | None) -> gpd.GeoDat
         raise OptionError(f"{path}: --where works on layers that GDAL reads, not on GeoParquet; filter it in Python, or convert it")
     try:
         return gpd.read_parquet(path).reset_index(drop=True)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, shapely.errors.ShapelyError) as error:
         raise BoxesError(f"{path} is not a GeoParquet file: {_short(error)}") from error
 
 
@@ -129,7 +129,7 @@ def _choose_layer(path: str, layer: str | None) -> str:
 
 def _require_polygons(frame: gpd.GeoDataFrame, name: str) -> None:
     kinds = shapely.get_type_id(frame.geometry.to_numpy())
-    wrong = np.flatnonzero(~np.isin(kinds, (-1, 3, 6)))
+    wrong = np.flatnonzero(~np.isin(kinds, (-1, 3, 6)) & ~shapely.is_empty(frame.geometry.to_numpy()))
     if len(wrong):
         found = sorted({frame.geometry.iloc[i].geom_type for i in wrong})
         raise BoxesError(

@@ -65,7 +65,7 @@ def main() -> None:
         flipped = Affine(t.a, t.b, t.c + t.b * height, t.d, -t.e, t.f + t.e * height)
         with rasterio.open(south_up, "w", **{**profile, "transform": flipped}) as out:
             out.write(pixels[:, ::-1])
-        compare("south-up (the picture is mirrored)", plain, run(south_up, frame))
+        compare("south-up", plain, run(south_up, frame))
         gcps = [GroundControlPoint(r, c, *(map_point(t, c, r))) for r in (0, height / 2, height) for c in (0, width / 2, width)]
         with_gcps = Path(folder) / "gcps.tif"
         with rasterio.open(with_gcps, "w", **{**profile, "transform": Affine.identity(), "crs": None}) as out:
