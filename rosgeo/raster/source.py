@@ -100,9 +100,7 @@ class RasterioSource:
         else:
             many = {}
         try:
-            # One type for all bands, which rasterio asks for where a data set mixes them.
-            kind = np.result_type(*(self.dtypes[b - 1] for b in unique))
-            values = self._dataset.read(unique, out_dtype=kind, **how, **many)
+            values = self._values(unique, {**how, **many})
             masks = self._dataset.read_masks(unique, **how, **many)
         except (RasterioError, OSError) as error:
             raise RasterError(
@@ -116,6 +114,15 @@ class RasterioSource:
             colours = palette[np.clip(values[0], 0, len(palette) - 1)]
             return colours[..., :3].transpose(2, 0, 1), valid & (colours[..., 3] != 0)
         return values, valid
+
+    def _values(self, bands: list[int], how: dict[str, Any]) -> npt.NDArray[Any]:
+        kinds = [self.dtypes[b - 1] for b in bands]
+        if len(set(kinds)) == 1:
+            values: npt.NDArray[Any] = self._dataset.read(bands, **how)
+            return values
+        # rasterio reads bands of different types one by one only.
+        single = {**how, "out_shape": how["out_shape"][1:]} if "out_shape" in how else how
+        return np.stack([self._dataset.read(b, **single) for b in bands]).astype(np.result_type(*kinds), copy=False)
 
 
 def _together(values: npt.NDArray[Any], by_band: BoolArray) -> BoolArray:
@@ -220,7 +227,10 @@ class ArraySource:
 
 
 def _array_gcp_mapping(gcps: Any, transform: Affine) -> PixelMapping:
-    """The mapping of ground control points, whose pixels are those of the file; `transform` tells how the array was sliced."""
+    """The mapping of ground control points, whose pixels are those of the file.
+
+    `transform` tells how the array was sliced where it has coordinates; rioxarray gives none to such files, so slice them with GDAL.
+    """
     file_px = np.array([(g.col, g.row) for g in gcps], dtype=np.float64)
     own_px = AffineMapping(transform).to_px(file_px)
     return mapping_from_gcps(own_px, np.array([(g.x, g.y) for g in gcps], dtype=np.float64))

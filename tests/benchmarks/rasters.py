@@ -37,6 +37,9 @@ def main() -> None:
         ok = int((run.result["rosgeo_status"] == "ok").sum())
         row = [scene.stem, len(boxes), len(run.result), ok]
         labels = gpd.read_file(layers, layer="labels") if "labels" in [n for n, _ in pyogrio.list_layers(layers)] else None
+        if labels is not None:
+            # Some hand-drawn outlines cross themselves.
+            labels.geometry = labels.geometry.make_valid()
         if labels is not None and len(labels) == len(boxes) and not labels.geometry.geom_equals(boxes.geometry).all():
             ious = label_ious(run, labels)
             truth = labels.to_crs(boxes.crs)
