@@ -53,7 +53,7 @@ def main() -> None:
     t, height, width = profile["transform"], profile["height"], profile["width"]
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.tif"
-        window = Window(width // 4 + 1, height // 4 + 1, width // 2, height // 2)
+        window = Window(width // 16 + 1, height // 16 + 1, width * 7 // 8, height * 7 // 8)
         with rasterio.open(arguments.scene) as dataset:
             moved = dataset.window_transform(window)
         clipped = {**profile, "width": window.width, "height": window.height, "transform": moved}
