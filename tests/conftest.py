@@ -15,10 +15,15 @@ import shapely
 import torch
 from affine import Affine
 from click.testing import CliRunner, Result
+from hypothesis import settings
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.model.checkpoint import save_model
 from rosgeo.model.network import ModelConfig, RosSam
 from rosgeo.types import Crop, ObjectMask
+
+# The same examples on every run, and no deadline on machines of unknown load.
+settings.register_profile("rosgeo", deadline=None, derandomize=True)
+settings.load_profile("rosgeo")
 
 DATA = Path(__file__).parent / "data"
 
@@ -138,3 +143,15 @@ def cli() -> Callable[..., Result]:
         return CliRunner().invoke(main, [str(a) for a in arguments], prog_name="rosgeo")
 
     return run
+
+
+@pytest.fixture
+def site(
+    tmp_path: Path, cli: Callable[..., Result], tiny_model: Path, write_raster: WriteRaster, monkeypatch: pytest.MonkeyPatch
+) -> Any:
+    """A folder with a scene, to run the command line in."""
+    from tests.cli_site import Site
+
+    write_raster()
+    monkeypatch.chdir(tmp_path)
+    return Site(tmp_path, cli, tiny_model)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import geopandas as gpd
@@ -13,21 +12,10 @@ import pyogrio
 import pytest
 import shapely
 import torch
-from click.testing import Result
 from shapely.geometry import LineString, Point
 
 from tests.cli_site import BOX, TRANSFORM, UTM, Site
 from tests.conftest import WriteRaster, px_boxes
-
-
-@pytest.fixture
-def site(
-    tmp_path: Path, cli: Callable[..., Result], tiny_model: Path, write_raster: WriteRaster, monkeypatch: pytest.MonkeyPatch
-) -> Site:
-    write_raster()
-    monkeypatch.chdir(tmp_path)
-    return Site(tmp_path, cli, tiny_model)
-
 
 # ---------------------------------------------------------------- the scene
 

@@ -4,24 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
-from click.testing import Result
 
 from tests.cli_site import Site
-from tests.conftest import WriteRaster
-
-
-@pytest.fixture
-def site(
-    tmp_path: Path, cli: Callable[..., Result], tiny_model: Path, write_raster: WriteRaster, monkeypatch: pytest.MonkeyPatch
-) -> Site:
-    write_raster()
-    monkeypatch.chdir(tmp_path)
-    return Site(tmp_path, cli, tiny_model)
 
 
 @pytest.mark.parametrize("option", ["-o", "--preview"])

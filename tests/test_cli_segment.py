@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import geopandas as gpd
@@ -31,12 +30,8 @@ BOXES = [(60.0, 60.0, 90.0, 100.0), (500.0, 500.0, 520.0, 520.0), (100.0, 5.0, 1
 
 
 @pytest.fixture
-def site(
-    tmp_path: Path, cli: Callable[..., Result], tiny_model: Path, write_raster: WriteRaster, monkeypatch: pytest.MonkeyPatch
-) -> Site:
-    write_raster()
-    monkeypatch.chdir(tmp_path)
-    site = Site(tmp_path, cli, tiny_model)
+def site(site: Site) -> Site:
+    """The shared one, with five boxes."""
     site.boxes(BOXES, name=list("abcde"), number=range(5))
     return site
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import CRS
 from rosgeo.errors import CRSMismatchError, RasterError
@@ -16,8 +16,6 @@ from rosgeo.geometry.mapping import AffineMapping, QuadraticMapping, mapping_fro
 from rosgeo.types import Boxes, FloatArray, PixelMapping, RasterGrid
 from shapely import Polygon
 
-settings.register_profile("rosgeo", deadline=None, derandomize=True)
-settings.load_profile("rosgeo")
 pytestmark = pytest.mark.filterwarnings("ignore:Use `@`:PendingDeprecationWarning")
 
 UTM33 = CRS.from_epsg(32633)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import shapely
 import torch
+import yaml
+from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -253,3 +256,16 @@ def test_unreadable_pictures_are_named(coco: Path, run_config: TrainConfig) -> N
     with pytest.raises(TrainingDataError, match=r"0\.png cannot be read"):
         make_sample(objects, 0, augmentation=NO_AUGMENTATION, rng=np.random.default_rng(0), input_size=56, mask_size=32)
     assert isinstance(objects[0], LabelledObject)
+
+
+def test_the_train_command(run_config: TrainConfig, tmp_path: Path, cli: Callable[..., Result]) -> None:
+    config = {**asdict(run_config), "output": str(tmp_path / "by_command")}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(config))))
+    result = cli("train", tmp_path / "run.yaml", "--set", "optim.samples=8")
+    assert result.exit_code == 0, result.output
+    weights = tmp_path / "by_command" / "tiny.safetensors"
+    assert str(weights) in result.stdout
+    assert load_model(weights).card["steps"] == 2
+    refused = cli("train", tmp_path / "run.yaml", "--set", "optim.sampels=8")
+    assert refused.exit_code == 2
+    assert "did you mean 'samples'" in refused.stderr

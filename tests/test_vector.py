@@ -30,8 +30,6 @@ from rosgeo.vector.result import RESULT_COLUMNS, ObjectResult, assemble_result, 
 from rosgeo.vector.write import LAYER, check_output, output_driver, read_record, write_result
 from shapely import MultiPolygon, Point, Polygon
 
-settings.register_profile("rosgeo", deadline=None, derandomize=True)
-settings.load_profile("rosgeo")
 pytestmark = pytest.mark.filterwarnings("ignore:Use `@`:PendingDeprecationWarning")
 
 UTM33, WGS84 = CRS.from_epsg(32633), CRS.from_epsg(4326)

@@ -17,9 +17,6 @@ from rosgeo.geometry.plan import Plan, make_plan
 from rosgeo.geometry.windows import CropPolicy, auto_window, clip_box, decimation_of, paper_window, plan_window
 from rosgeo.types import Boxes, CropWindow, FloatArray
 
-settings.register_profile("rosgeo", deadline=None, derandomize=True)
-settings.load_profile("rosgeo")
-
 GOLDEN: list[dict[str, Any]] = json.loads((Path(__file__).parent / "data" / "golden_crops.json").read_text())
 GOLDEN_CASES = [
     pytest.param(group, case, id=f"{group['width']}x{group['height']}-{i}")
