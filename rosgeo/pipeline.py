@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import logging
-import platform
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from rosgeo.errors import CRSMismatchError, NoOverlapWarning, OptionError, PixelFrameWarning
-from rosgeo.geometry.boxes import boxes_to_px, transform_points, usable_geometries
-from rosgeo.geometry.mapping import is_mirrored
+from rosgeo.errors import OptionError
 from rosgeo.geometry.plan import Plan, make_plan
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.crops import PADDING_RGB
 from rosgeo.inference.predict import Segmenter
-from rosgeo.model.checkpoint import load_model
-from rosgeo.model.registry import DEFAULT_MODEL, resolve_model
-from rosgeo.raster.bands import StretchRule, parse_bands, parse_stretch
+from rosgeo.model.registry import DEFAULT_MODEL, open_model
+from rosgeo.prompts import Axes, Prompts, place_boxes, require_reachable
+from rosgeo.provenance import run_record
+from rosgeo.raster.bands import parse_bands, parse_stretch
 from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource, open_source
 from rosgeo.types import Boxes, Crop, FloatArray, ObjectMask, Tile
 from rosgeo.vector.polygonize import OutlineOptions, map_precision, mask_to_polygon, polygon_to_map
-from rosgeo.vector.read import check_frames, crs_label, parse_crs, read_boxes
+from rosgeo.vector.read import crs_label, parse_crs, read_boxes
 from rosgeo.vector.result import ObjectResult, assemble_result, refuse_clashing_columns
 from rosgeo.vector.write import check_columns, check_output, output_driver, write_result
 
@@ -52,6 +48,8 @@ class SegmentOptions:
     ----------
     model : str
         Name of a model or path of its weights.
+    input_size : int or None
+        Side of the model's input in pixels; None for the model's own.
     device, precision : str
         See `choose_device` and `choose_precision`.
     batch_size : int or None
@@ -62,6 +60,8 @@ class SegmentOptions:
         ``auto``, ``none``, ``percentile:LO,HI`` or ``range:LO,HI``.
     crop : CropPolicy
         How crops are cut.
+    axes : {"auto", "map", "raster"}
+        Along which axes prompts and crops lie; see `place_boxes`.
     outline : OutlineOptions
         How masks become polygons.
     boxes_crs, layer, where : str or None
@@ -71,12 +71,14 @@ class SegmentOptions:
     """
 
     model: str = DEFAULT_MODEL
+    input_size: int | None = None
     device: str = "auto"
     precision: str = "auto"
     batch_size: int | None = None
     bands: tuple[int, ...] | None = None
     stretch: str = "auto"
     crop: CropPolicy = field(default_factory=CropPolicy)
+    axes: Axes = "auto"
     outline: OutlineOptions = field(default_factory=OutlineOptions)
     boxes_crs: str | None = None
     layer: str | None = None
@@ -95,12 +97,15 @@ class SegmentRun:
     record : dict
         Versions, weights, options, inputs, counts, times; plain values for JSON.
     boxes_px : Boxes
-        The prompts in the pixel frame.
+        The prompts in the pixel frame of the scene along `axes`.
+    axes : {"map", "raster"}
+        Along which prompts and crops lay; see `place_boxes`.
     """
 
     result: gpd.GeoDataFrame
     record: dict[str, Any]
     boxes_px: Boxes
+    axes: Literal["map", "raster"]
 
 
 def segment(
@@ -110,6 +115,7 @@ def segment(
     output: str | Path | None = None,
     overwrite: bool = False,
     model: str | Path = DEFAULT_MODEL,
+    input_size: int | None = None,
     device: str = "auto",
     precision: str = "auto",
     batch_size: int | None = None,
@@ -117,6 +123,7 @@ def segment(
     stretch: str = "auto",
     crop: str = "auto",
     crop_factor: float | None = None,
+    axes: str = "auto",
     outline: str = "smooth",
     parts: str = "all",
     min_area: float | None = None,
@@ -141,6 +148,8 @@ def segment(
         Replace an existing output.
     model : str or path
         ``rosgeo-small``, or a weights file.
+    input_size : int, optional
+        Side of the model's input in pixels. Default: the model's own.
     device : str
         ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     precision : {"auto", "float32", "bf16"}
@@ -156,6 +165,10 @@ def segment(
         ``auto``: a square of `crop_factor` times the box's longer side. ``paper``: 512 px, as ROS-SAM.
     crop_factor : float, optional
         See `CropPolicy`.
+    axes : {"auto", "map", "raster"}
+        On a raster that is turned against the map (rotated, south-up): prompts and crops along the map's axes, or the raster's.
+        ``auto``: the map's, unless the boxes are in pixels or clearly fit the raster's axes better, or the raster's own pixels are
+        to be followed (`crop` paper, `outline` pixel).
     outline : {"smooth", "pixel"}
         Sub-pixel outlines, or along pixel edges.
     parts : {"all", "largest"}
@@ -195,12 +208,14 @@ def segment(
         policy = replace(policy, factor=crop_factor)
     options = SegmentOptions(
         model=str(model),
+        input_size=input_size,
         device=device,
         precision=precision,
         batch_size=batch_size,
         bands=parse_bands(bands),
         stretch=stretch,
         crop=policy,
+        axes=_choice("axes", axes, ("auto", "map", "raster")),
         outline=OutlineOptions(
             outline=_choice("outline", outline, ("smooth", "pixel")),
             parts=_choice("parts", parts, ("all", "largest")),
@@ -251,9 +266,12 @@ def segment_run(
         if output is not None:
             check_columns(frame, output)
         if out_crs is not None:
-            _require_reachable(source, out_crs)
-        boxes_px, plan = _plan(source, frame, options, boxes_name)
-        reader = _reader(source, rule, options)
+            require_reachable(source, out_crs)
+        prompts = _prompts(source, frame, options, boxes_name)
+        # From here the scene is seen along the axes of the boxes.
+        source = prompts.source
+        plan = make_plan(prompts.boxes_px, prompts.usable, source.grid.shape, options.crop)
+        reader = open_reader(source, bands=options.bands, stretch=rule, padding_rgb=PADDING_RGB)
         segmenter = segmenter or _segmenter(options)
         objects = _skipped(plan)
         done = len(objects)
@@ -263,79 +281,29 @@ def segment_run(
             objects.append(result)
             if progress is not None:
                 progress(len(objects), len(frame))
-        grid, name = source.grid, source.name
-        stretch = reader.stretch.record()
+        facts = _facts(options, segmenter, reader, prompts.axes)
     rows = frame.index.to_numpy(dtype=np.int64) if isinstance(boxes, str | Path) else None
-    result = assemble_result(frame, objects, grid.crs, segmenter.model.name, out_crs=out_crs, rows=rows)
-    record = _record(options, segmenter, result, name, boxes_name, stretch, reader.bands, time.monotonic() - started)
+    result = assemble_result(frame, objects, source.grid.crs, segmenter.model.name, out_crs=out_crs, rows=rows)
+    record = run_record(
+        **facts,
+        inputs={"scene": source.name, "boxes": boxes_name},
+        objects=len(result),
+        counts=dict(Counter(result["rosgeo_status"])),
+        seconds=time.monotonic() - started,
+    )
     if output is not None:
         write_result(result, output, record)
-    return SegmentRun(result, record, boxes_px)
+    return SegmentRun(result, record, prompts.boxes_px, prompts.axes)
 
 
-def _plan(source: RasterSource, frame: gpd.GeoDataFrame, options: SegmentOptions, boxes_name: str) -> tuple[Boxes, Plan]:
-    grid = source.grid
-    crs, in_pixels = check_frames(frame, options.boxes_crs, grid.crs, source.name, boxes_name)
-    if grid.crs is None and source.georeferenced and str(options.boxes_crs).lower() != "pixel":
-        warnings.warn(
-            f"{source.name} has a transform but no CRS: the boxes are taken as pixels. "
-            "Pass --boxes-crs pixel to say so, or give both a CRS.",
-            PixelFrameWarning,
-            stacklevel=4,
-        )
-    geometries = frame.geometry.to_numpy()
-    usable = usable_geometries(geometries)
-    boxes_px = boxes_to_px(geometries, crs, grid, in_pixels=in_pixels)
-    mirrored = source.georeferenced and is_mirrored(grid.mapping, grid.shape)
-    plan = make_plan(boxes_px, usable, grid.shape, options.crop, mirrored=mirrored)
-    if usable.any() and plan.planned == 0:
-        warnings.warn(_no_overlap(source, frame[usable], boxes_name, crs, in_pixels), NoOverlapWarning, stacklevel=4)
-    return boxes_px, plan
-
-
-def _require_reachable(source: RasterSource, crs: CRS) -> None:
-    """Raise where the raster's ground has no coordinates in the CRS of the result."""
-    if source.grid.crs is None:
-        raise CRSMismatchError(
-            f"{source.name} has no CRS, so its outlines cannot be brought to --crs {crs_label(crs)}. Leave --crs out."
-        )
-    height, width = source.grid.shape
-    x, y = np.meshgrid(np.linspace(0, width, 9), np.linspace(0, height, 9))
-    points = transform_points(source.grid.mapping.to_map(np.stack([x.ravel(), y.ravel()], axis=1)), source.grid.crs, crs)
-    if not np.isfinite(points).all():
-        raise OptionError(f"--crs {crs_label(crs)} does not reach the ground that {source.name} shows; name another CRS")
-
-
-def _no_overlap(source: RasterSource, frame: gpd.GeoDataFrame, boxes_name: str, crs: CRS | None, in_pixels: bool) -> str:
-    height, width = source.grid.shape
-    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64)
-    if not in_pixels:
-        corners = source.grid.mapping.to_map(corners)
-    raster = _extent(np.concatenate([corners.min(axis=0), corners.max(axis=0)]))
-    boxes = _extent(frame.total_bounds)
-    raster_crs = "pixels" if in_pixels or source.grid.crs is None else _full_label(source.grid.crs)
-    boxes_crs = "pixels" if in_pixels or crs is None else _full_label(crs)
-    return (
-        f"not one box touches the raster: {source.name} spans {raster} ({raster_crs}), {boxes_name} spans {boxes} ({boxes_crs}). "
-        "Check the CRS of both."
-    )
-
-
-def _full_label(crs: CRS) -> str:
-    label = crs_label(crs)
-    return label if label == crs.name else f"{label}, {crs.name}"
-
-
-def _extent(bounds: FloatArray) -> str:
-    return f"x {bounds[0]:.10g} to {bounds[2]:.10g}, y {bounds[1]:.10g} to {bounds[3]:.10g}"
-
-
-def _reader(source: RasterSource, rule: StretchRule, options: SegmentOptions) -> CropReader:
-    return open_reader(source, bands=options.bands, stretch=rule, padding_rgb=PADDING_RGB)
+def _prompts(source: RasterSource, frame: gpd.GeoDataFrame, options: SegmentOptions, boxes_name: str) -> Prompts:
+    # What is to follow the raster's own pixels is not resampled to other ones unless that is asked for.
+    resample = options.crop.mode == "auto" and options.outline.outline == "smooth"
+    return place_boxes(source, frame, boxes_name=boxes_name, boxes_crs=options.boxes_crs, axes=options.axes, resample=resample)
 
 
 def _segmenter(options: SegmentOptions) -> Segmenter:
-    model = load_model(resolve_model(options.model))
+    model = open_model(options.model, input_size=options.input_size)
     return Segmenter(model, device=options.device, precision=options.precision, batch_size=options.batch_size)
 
 
@@ -385,41 +353,18 @@ def _sees_box(crop: Crop) -> bool:
     return bool(crop.valid[rows, cols].any())
 
 
-def _record(
-    options: SegmentOptions,
-    segmenter: Segmenter,
-    result: gpd.GeoDataFrame,
-    scene: str,
-    boxes: str,
-    stretch: dict[str, Any],
-    bands: tuple[int, ...],
-    seconds: float,
-) -> dict[str, Any]:
+def _facts(options: SegmentOptions, segmenter: Segmenter, reader: CropReader, axes: str) -> dict[str, Any]:
+    """What a run's record says of model, options and picture."""
     model = segmenter.model
     return {
-        "versions": {"python": platform.python_version(), **{p: _version(p) for p in _RECORDED_PACKAGES}},
-        "model": {"name": model.name, "file": model.path.name, "sha256": model.sha256},
+        "model": {"name": model.name, "file": model.path.name, "sha256": model.sha256, "input_size": segmenter.input_size},
         "device": str(segmenter.device),
         "precision": str(segmenter.dtype).removeprefix("torch."),
         "options": asdict(options),
-        "inputs": {"scene": scene, "boxes": boxes},
-        "bands": list(bands),
-        "stretch": stretch,
-        "objects": len(result),
-        "counts": dict(Counter(result["rosgeo_status"])),
-        "seconds": round(seconds, 3),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "bands": list(reader.bands),
+        "stretch": reader.stretch.record(),
+        "axes": axes,
     }
-
-
-_RECORDED_PACKAGES = ("rosgeo", "torch", "segment-anything", "rasterio", "geopandas", "shapely", "pyproj", "numpy")
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _crs_text(crs: str | CRS | None) -> str | None:

@@ -16,6 +16,7 @@ from rosgeo.inference.crops import PADDING_RGB, resample_image
 from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource, open_source
+from rosgeo.raster.upright import upright_source
 from rosgeo.types import FloatArray
 from rosgeo.vector.write import check_output, replacing
 
@@ -55,10 +56,11 @@ def draw_preview(scene: Any, run: SegmentRun, path: str | Path, *, bands: tuple[
 
     Notes
     -----
-    The scene is shown in its own pixels, at most 1600 a side; the sheet below shows the first 64 objects that have an outline, each
-    with its row number and score.
+    The scene is shown along the axes of the prompts, at most 1600 px a side; the sheet below shows the first 64 objects that have an
+    outline, each with its row number and score.
     """
-    with open_source(scene) as source:
+    with open_source(scene) as stored:
+        source = upright_source(stored) if run.axes == "map" else stored
         reader = open_reader(source, bands=bands, stretch=stretch, padding_rgb=PADDING_RGB)
         outlines = _outlines_px(run, source)
         upper = _scene_picture(reader, run.boxes_px.xyxy, outlines)

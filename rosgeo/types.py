@@ -245,9 +245,6 @@ class Crop:
         RGB. `h` = `w` = `window.size` / `decimation`.
     valid : bool array (h, w)
         False outside the raster and on nodata.
-    mirrored : bool
-        The raster shows the ground mirrored (south-up, say). The model is then shown the crop with its rows reversed, since it has
-        only seen the ground as it is from above; its logits are turned back.
     """
 
     id: int
@@ -255,7 +252,6 @@ class Crop:
     box_crop: FloatArray
     image: UInt8Array
     valid: BoolArray
-    mirrored: bool = False
 
 
 @dataclass(frozen=True)

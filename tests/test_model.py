@@ -20,7 +20,7 @@ from rosgeo.model.dinov2 import DinoV2Backbone
 from rosgeo.model.hq_decoder import HQMaskDecoder
 from rosgeo.model.layers import LayerNorm2d
 from rosgeo.model.network import ModelConfig, RosSam, box_coverage
-from rosgeo.model.registry import resolve_model
+from rosgeo.model.registry import open_model, resolve_model
 from rosgeo.types import Crop, CropWindow
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -236,3 +236,16 @@ def test_precision_follows_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None
 def _noise_crop(side: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     image = np.random.default_rng(seed).integers(0, 255, (3, side, side), dtype=np.uint8)
     return image, np.ones((side, side), dtype=bool)
+
+
+def test_a_model_is_served_at_other_input_sizes(tiny_model: Path) -> None:
+    small, large = load_model(tiny_model, input_size=112), load_model(tiny_model)
+    assert (Segmenter(small, device="cpu").input_size, Segmenter(large, device="cpu").input_size) == (112, 56)
+    assert all(torch.equal(a, b) for a, b in zip(small.network.parameters(), large.network.parameters(), strict=True))
+    assert open_model("rosgeo-small").network.config.input_size == 336
+    assert open_model("rosgeo-small", input_size=448).network.config.input_size == 448
+    crop = Crop(0, CropWindow(0, 0, 40), np.array([5.0, 8, 30, 35]), np.zeros((3, 40, 40), np.uint8), np.ones((40, 40), bool))
+    assert next(Segmenter(small, device="cpu").segment([crop])).logits.shape == (40, 40)
+    for wrong in (100, 56, 0, -112):
+        with pytest.raises(OptionError, match=f"input size {wrong}: tiny takes multiples of 14 px from 112; it was trained at 56"):
+            load_model(tiny_model, input_size=wrong)

@@ -19,8 +19,7 @@ from rasterio.windows import Window
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.geometry.windows import CropPolicy, auto_window
 from rosgeo.inference.predict import Segmenter, logits_on_crop, stability_of
-from rosgeo.model.checkpoint import load_model
-from rosgeo.model.registry import resolve_model
+from rosgeo.model.registry import open_model
 from rosgeo.pipeline import SegmentOptions, segment_run
 
 from tests.conftest import DATA, EllipseSegmenter, WriteRaster, px_boxes
@@ -32,7 +31,7 @@ ROWS = [1, 2, 5, 12]
 
 @pytest.fixture(scope="session")
 def segmenter() -> Segmenter:
-    return Segmenter(load_model(resolve_model("rosgeo-small")), device="cpu", precision="float32")
+    return Segmenter(open_model("rosgeo-small"), device="cpu", precision="float32")
 
 
 @pytest.fixture(scope="session")

@@ -18,14 +18,13 @@ from click.testing import Result
 from PIL import Image
 from pyproj import CRS
 from rasterio.control import GroundControlPoint
-from rosgeo.inference.crops import batch_crops
 from rosgeo.model.network import ModelConfig, RosSam
 from rosgeo.pipeline import SegmentOptions, segment_run
 from rosgeo.preview import draw_preview
 from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.crops import open_reader
 from rosgeo.raster.source import open_source
-from rosgeo.types import Crop, CropWindow
+from rosgeo.types import CropWindow
 from rosgeo.vector.read import read_boxes
 
 from tests.conftest import NORTH_UP, EllipseSegmenter, WriteRaster, px_boxes
@@ -84,16 +83,6 @@ def test_an_array_with_ground_control_points_lies_where_its_file_lies(write_rast
         with open_source(array) as source:
             np.testing.assert_allclose(source.grid.mapping.to_map(points), wanted)
             assert source.grid.crs == file.grid.crs
-
-
-def test_a_mirrored_crop_is_shown_upright() -> None:
-    image = np.random.default_rng(0).integers(0, 255, (3, 56, 56), dtype=np.uint8)
-    valid = np.ones((56, 56), dtype=bool)
-    upright = Crop(0, CropWindow(0, 0, 56), np.array([5.0, 10, 30, 50]), image, valid)
-    mirrored = Crop(0, CropWindow(0, 0, 56), np.array([5.0, 6, 30, 46]), image[:, ::-1], valid, mirrored=True)
-    a, b = batch_crops([upright], 56), batch_crops([mirrored], 56)
-    assert np.array_equal(a.image, b.image)
-    assert np.array_equal(a.boxes_model, b.boxes_model)
 
 
 def test_prompts_are_not_rounded_to_half_precision(tiny_config: ModelConfig) -> None:

@@ -38,7 +38,9 @@ ROOMS = {
     "model": room("errors types", "numpy torch segment_anything peft safetensors pooch"),
     "inference": room("errors types model geometry.windows", "numpy torch"),
     "training": room(LINE, None),
-    "pipeline": room(LINE, "numpy dask"),
+    "provenance": room("", ""),
+    "prompts": room("errors types geometry raster vector", f"{BASIS} shapely"),
+    "pipeline": room(f"{LINE} prompts provenance", "numpy dask"),
     "preview": room(f"{LINE} pipeline", None),
     "cli": room(f"{LINE} training pipeline preview __init__", None),
     # Not in the table: the package itself, python -m rosgeo, and a folder of data.

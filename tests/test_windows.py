@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rosgeo.geometry import windows
 from rosgeo.geometry.boxes import on_raster
@@ -226,15 +226,3 @@ def test_a_box_over_the_edge_is_clipped_before_its_window_is_cut() -> None:
     ((tile,)) = make_plan(boxes, np.array([True]), (100, 100), CropPolicy(factor=2.0)).tiles
     np.testing.assert_array_equal(tile.boxes.xyxy, [[0, 40, 20, 60]])
     assert tile.windows == (CropWindow(-10, 30, 40),)
-
-
-@given(st.tuples(st.integers(0, 400), st.integers(0, 400), st.integers(1, 90), st.integers(1, 90)))
-@settings(deadline=None)
-def test_a_mirrored_raster_gives_the_mirrored_window(box: tuple[int, int, int, int]) -> None:
-    # In halves of a pixel, where offsets halfway between two pixels are common.
-    x, y, width, height = (v / 2 for v in box)
-    rows = 300
-    plain = auto_window(np.array([x, y, x + width, y + height]), 1.6)
-    mirrored = auto_window(np.array([x, rows - y - height, x + width, rows - y]), 1.6, mirrored=True)
-    assert (mirrored.size, mirrored.col_off) == (plain.size, plain.col_off)
-    assert mirrored.row_off == rows - plain.row_off - plain.size

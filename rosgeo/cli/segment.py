@@ -42,6 +42,7 @@ __all__ = ["segment_command"]
     help="To 8-bit: auto (uint8 as it is, else percentile:2,98 of the whole scene), none, percentile:LO,HI or range:LO,HI.",
 )
 @click.option("--model", default="rosgeo-small", show_default=True, metavar="NAME|PATH", help="Model, or its weights file.")
+@click.option("--input-size", type=click.IntRange(1), metavar="PX", help="Side of the model's input.  [default: the model's own]")
 @device_option
 @click.option(
     "--precision", default="auto", show_default=True, type=click.Choice(["auto", "float32", "bf16"]), help="Of the model."
@@ -55,6 +56,13 @@ __all__ = ["segment_command"]
     help="auto: as large as the box asks for; paper: 512 px.",
 )
 @click.option("--crop-factor", type=float, metavar="F", help="Side of an auto crop over the box's longer side.")
+@click.option(
+    "--axes",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "map", "raster"]),
+    help="Axes of prompts and crops on a raster that is turned against the map.",
+)
 @click.option(
     "--outline",
     default="smooth",
@@ -124,7 +132,7 @@ def _options(choices: dict[str, Any]) -> SegmentOptions:
     if choices["crop_factor"] is not None:
         policy = replace(policy, factor=choices["crop_factor"])
     outline = OutlineOptions(choices["outline"], choices["parts"], choices["min_area"], choices["simplify"])
-    same = ("model", "device", "precision", "batch_size", "stretch", "boxes_crs", "layer", "where", "crs")
+    same = ("model", "input_size", "axes", "device", "precision", "batch_size", "stretch", "boxes_crs", "layer", "where", "crs")
     return SegmentOptions(bands=parse_bands(choices["bands"]), crop=policy, outline=outline, **{key: choices[key] for key in same})
 
 

@@ -10,7 +10,7 @@ from affine import Affine
 from rosgeo.errors import RasterError
 from rosgeo.types import FloatArray, PixelMapping
 
-__all__ = ["AffineMapping", "QuadraticMapping", "is_mirrored", "mapping_from_gcps", "pixel_size_map"]
+__all__ = ["AffineMapping", "QuadraticMapping", "derivative", "mapping_from_gcps", "pixel_size_map"]
 
 _AFFINE_RESIDUAL_PX = 0.1
 """Ground control points that an affine transform meets within this are taken as affine."""
@@ -151,19 +151,23 @@ def mapping_from_gcps(points_px: FloatArray, points_map: FloatArray) -> PixelMap
     return QuadraticMapping(quadratic, centre_px, scale, centre_map) if rank == 6 else affine
 
 
-def is_mirrored(mapping: PixelMapping, shape: tuple[int, int]) -> bool:
-    """True where a raster of `shape` (height, width) shows the ground mirrored, as south-up rasters do."""
-    return _pixel_determinant(mapping, shape) > 0
+def derivative(mapping: PixelMapping, shape: tuple[int, int]) -> FloatArray:
+    """The mapping's derivative in the middle of a raster of `shape` (height, width).
 
-
-def _pixel_determinant(mapping: PixelMapping, shape: tuple[int, int]) -> float:
-    """Signed area of the middle pixel in map units; negative where x to the right and y up keep their sense."""
+    Returns
+    -------
+    float64 array (2, 2)
+        Change of map x and map y (rows) a pixel in x and in y (columns).
+    """
+    if isinstance(mapping, AffineMapping):
+        # From the terms themselves, which differences of large coordinates would round.
+        t = mapping.transform
+        return np.array([[t.a, t.b], [t.d, t.e]])
     x, y = shape[1] / 2, shape[0] / 2
-    corner, right, down = mapping.to_map(np.array([[x, y], [x + 1, y], [x, y + 1]]))
-    (ax, ay), (bx, by) = right - corner, down - corner
-    return float(ax * by - ay * bx)
+    middle, right, down = mapping.to_map(np.array([[x, y], [x + 1, y], [x, y + 1]]))
+    return np.stack([right - middle, down - middle], axis=1)
 
 
 def pixel_size_map(mapping: PixelMapping, shape: tuple[int, int]) -> float:
     """Side of the pixel in the middle of a raster of `shape` (height, width), in map units (the root of its area)."""
-    return float(abs(_pixel_determinant(mapping, shape)) ** 0.5)
+    return float(abs(np.linalg.det(derivative(mapping, shape))) ** 0.5)

@@ -38,9 +38,7 @@ class Plan:
         return sum(len(tile) for tile in self.tiles)
 
 
-def make_plan(
-    boxes: Boxes, usable: BoolArray, shape: tuple[int, int], policy: CropPolicy, *, boxes_a_tile: int = 64, mirrored: bool = False
-) -> Plan:
+def make_plan(boxes: Boxes, usable: BoolArray, shape: tuple[int, int], policy: CropPolicy, *, boxes_a_tile: int = 64) -> Plan:
     """Sort boxes into tiles and give each its crop window.
 
     Parameters
@@ -55,8 +53,6 @@ def make_plan(
         How windows are cut.
     boxes_a_tile : int
         At most so many boxes a tile.
-    mirrored : bool
-        See `auto_window`.
 
     Returns
     -------
@@ -67,9 +63,7 @@ def make_plan(
     inside = on_raster(boxes, shape) & usable
     rows = np.flatnonzero(inside)
     ordered = rows[_spatial_order(boxes.xyxy[rows])]
-    tiles = tuple(
-        _tile(boxes, ordered[i : i + boxes_a_tile], shape, policy, mirrored) for i in range(0, len(ordered), boxes_a_tile)
-    )
+    tiles = tuple(_tile(boxes, ordered[i : i + boxes_a_tile], shape, policy) for i in range(0, len(ordered), boxes_a_tile))
     return Plan(tiles, invalid=~usable, outside=usable & ~inside)
 
 
@@ -80,10 +74,10 @@ def _spatial_order(xyxy: npt.NDArray[np.float64]) -> IntArray:
     return order
 
 
-def _tile(boxes: Boxes, rows: IntArray, shape: tuple[int, int], policy: CropPolicy, mirrored: bool) -> Tile:
+def _tile(boxes: Boxes, rows: IntArray, shape: tuple[int, int], policy: CropPolicy) -> Tile:
     # The paper's windows are cut round the box as given, and clipping is the crop's affair there.
     wanted = boxes.xyxy[rows]
     clipped = np.stack([clip_box(box, shape) for box in wanted])
     source = wanted if policy.mode == "paper" else clipped
-    windows = tuple(plan_window(box, shape, policy, mirrored=mirrored) for box in source)
+    windows = tuple(plan_window(box, shape, policy) for box in source)
     return Tile(Boxes(clipped, boxes.ids[rows], "pixel"), windows)

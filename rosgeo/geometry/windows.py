@@ -26,7 +26,7 @@ class CropPolicy:
     mode : {"auto", "paper"}
         ``auto``: a square of `factor` times the box's longer side, centred on the box. ``paper``: the fixed window of ROS-SAM.
     factor : float
-        Side of the window over the longer side of the box, above 1. 1.6 was the best of 1.6, 2, 2.5 and 3 on the validation set (README).
+        Side of the window over the longer side of the box, above 1. Chosen on the validation set (README).
     min_side : int
         Smallest side of an ``auto`` window, in raster pixels.
     paper_side : int
@@ -34,7 +34,7 @@ class CropPolicy:
     """
 
     mode: Literal["auto", "paper"] = "auto"
-    factor: float = 1.6
+    factor: float = 1.5
     min_side: int = 24
     paper_side: int = 512
 
@@ -49,7 +49,7 @@ def clip_box(box_px: FloatArray, shape: tuple[int, int]) -> FloatArray:
     return np.clip(box_px, 0.0, np.array([width, height, width, height], dtype=np.float64))
 
 
-def auto_window(box_px: FloatArray, factor: float, min_side: int = 1, *, mirrored: bool = False) -> CropWindow:
+def auto_window(box_px: FloatArray, factor: float, min_side: int = 1) -> CropWindow:
     """The square window of `factor` times the box's longer side, centred on the box.
 
     Parameters
@@ -60,9 +60,6 @@ def auto_window(box_px: FloatArray, factor: float, min_side: int = 1, *, mirrore
         Side of the window over the longer side of the box.
     min_side : int
         Smallest side in pixels.
-    mirrored : bool
-        The raster shows the ground mirrored: a row offset halfway between two pixels is rounded to the other side, so that the window
-        holds the same ground as on the raster that is not.
 
     Returns
     -------
@@ -76,7 +73,7 @@ def auto_window(box_px: FloatArray, factor: float, min_side: int = 1, *, mirrore
     side = math.ceil(side / step) * step
     return CropWindow(
         col_off=_round_half_up((x_min + x_max - side) / 2),
-        row_off=-_round_half_up(-(y_min + y_max - side) / 2) if mirrored else _round_half_up((y_min + y_max - side) / 2),
+        row_off=_round_half_up((y_min + y_max - side) / 2),
         size=side,
     )
 
@@ -114,11 +111,11 @@ def paper_window(box_px: FloatArray, shape: tuple[int, int], side: int = 512) ->
     return CropWindow(col_off, row_off, side, width=width, height=height)
 
 
-def plan_window(box_px: FloatArray, shape: tuple[int, int], policy: CropPolicy, *, mirrored: bool = False) -> CropWindow:
-    """The window of a box under a crop policy; see `auto_window` for `mirrored`."""
+def plan_window(box_px: FloatArray, shape: tuple[int, int], policy: CropPolicy) -> CropWindow:
+    """The window of a box under a crop policy."""
     if policy.mode == "paper":
         return paper_window(box_px, shape, policy.paper_side)
-    return auto_window(box_px, policy.factor, policy.min_side, mirrored=mirrored)
+    return auto_window(box_px, policy.factor, policy.min_side)
 
 
 def decimation_of(window: CropWindow) -> int:

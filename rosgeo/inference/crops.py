@@ -62,7 +62,6 @@ def batch_crops(crops: Sequence[Crop], side: int) -> PromptBatch:
     image = np.empty((len(crops), 3, side, side), dtype=np.uint8)
     boxes: FloatArray = np.empty((len(crops), 4), dtype=np.float64)
     for i, crop in enumerate(crops):
-        image[i] = resample_image(crop.image[:, ::-1] if crop.mirrored else crop.image, side)
-        box = crop.window.crop_to_model(crop.box_crop, side)
-        boxes[i] = np.array([box[0], side - box[3], box[2], side - box[1]]) if crop.mirrored else box
+        image[i] = resample_image(crop.image, side)
+        boxes[i] = crop.window.crop_to_model(crop.box_crop, side)
     return PromptBatch(image, boxes.astype(np.float32), tuple(crops))

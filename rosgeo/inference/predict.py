@@ -68,7 +68,7 @@ class Segmenter:
 
 
 def _object_mask(crop: Crop, logits: Tensor, score: float) -> ObjectMask:
-    on_crop = logits_on_crop(logits[0].flip(0) if crop.mirrored else logits[0], crop.valid)
+    on_crop = logits_on_crop(logits[0], crop.valid)
     return ObjectMask(crop.id, crop.window, on_crop, score, stability_of(on_crop))
 
 

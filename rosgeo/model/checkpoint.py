@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from rosgeo.errors import InputFileNotFoundError, ModelError
+from rosgeo.errors import InputFileNotFoundError, ModelError, OptionError
 from rosgeo.model.network import ModelConfig, RosSam
 
 __all__ = ["LoadedModel", "load_model", "save_model", "sha256_of"]
@@ -79,8 +79,16 @@ def save_model(
     partial.replace(target)
 
 
-def load_model(path: str | Path) -> LoadedModel:
+def load_model(path: str | Path, *, input_size: int | None = None) -> LoadedModel:
     """Read a weights file that `save_model` wrote.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    input_size : int, optional
+        Side of the input in pixels, a multiple of the encoder's patch of at least 8 patches. Default: the size in the file's
+        configuration. Position embeddings are interpolated; mask grids with a detail branch keep their size.
 
     Raises
     ------
@@ -88,6 +96,8 @@ def load_model(path: str | Path) -> LoadedModel:
         There is no such file.
     ModelError
         The file is no safetensors file, is truncated, was not made by rosgeo, or its tensors do not fit its configuration.
+    OptionError
+        An input size that the encoder does not take.
     """
     source = Path(path)
     if not source.is_file():
@@ -100,7 +110,8 @@ def load_model(path: str | Path) -> LoadedModel:
                 f"{source} is a safetensors file, but not a rosgeo model (its metadata have no format {FORMAT!r}). "
                 "Expected a file written by rosgeo train."
             )
-        network = RosSam(ModelConfig.from_json(metadata["config"]))
+        config = ModelConfig.from_json(metadata["config"])
+        network = RosSam(config if input_size is None else _resized(config, input_size))
         tensors = {name: value.float() for name, value in load_file(source).items()}
     except SafetensorError as error:
         raise ModelError(
@@ -118,3 +129,12 @@ def load_model(path: str | Path) -> LoadedModel:
         sha256=sha256_of(source),
         card=json.loads(metadata.get("card", "{}")),
     )
+
+
+def _resized(config: ModelConfig, input_size: int) -> ModelConfig:
+    if input_size % config.patch_size or input_size < 8 * config.patch_size:
+        raise OptionError(
+            f"input size {input_size}: {config.name} takes multiples of {config.patch_size} px from {8 * config.patch_size}; "
+            f"it was trained at {config.input_size}"
+        )
+    return replace(config, input_size=input_size)

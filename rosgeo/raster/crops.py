@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from rosgeo.errors import RasterError
-from rosgeo.geometry.mapping import is_mirrored
 from rosgeo.geometry.windows import decimation_of
 from rosgeo.raster.bands import Stretch, StretchRule, choose_bands, fit_stretch
 from rosgeo.raster.source import RasterSource
@@ -42,8 +41,6 @@ class CropReader:
         self.bands = bands
         self.stretch = stretch
         self.padding_rgb = padding_rgb
-        # Pixel coordinates without georeferencing have y downwards, and no ground to be mirrored.
-        self._mirrored = source.georeferenced and is_mirrored(source.grid.mapping, source.grid.shape)
 
     def read(self, window: CropWindow, box_px: FloatArray, row: int) -> Crop:
         """Read one crop.
@@ -78,7 +75,7 @@ class CropReader:
             else:
                 self._read_averaged(window, step, image, valid)
         box_crop = np.clip(window.px_to_crop(box_px), 0, window.size)
-        return Crop(row, window, box_crop, image, valid, mirrored=self._mirrored)
+        return Crop(row, window, box_crop, image, valid)
 
     def _pixels(self, rows: slice, cols: slice) -> tuple[UInt8Array, BoolArray]:
         values, valid = self.source.read(self.bands, rows, cols)

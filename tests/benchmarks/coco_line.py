@@ -12,8 +12,7 @@ import geopandas as gpd
 import numpy as np
 import shapely
 from rosgeo.inference.predict import Segmenter
-from rosgeo.model.checkpoint import load_model
-from rosgeo.model.registry import resolve_model
+from rosgeo.model.registry import open_model
 from rosgeo.pipeline import SegmentOptions, segment_run
 from rosgeo.training.data import LabelledObject, read_coco
 
@@ -26,7 +25,7 @@ def main() -> None:
     by_picture: dict[object, list[LabelledObject]] = defaultdict(list)
     for labelled in read_coco(arguments.folder)[0]:
         by_picture[labelled.image_path].append(labelled)
-    segmenter = Segmenter(load_model(resolve_model("rosgeo-small")))
+    segmenter = Segmenter(open_model("rosgeo-small"))
     ious, seconds = [], 0.0
     for path, objects in list(by_picture.items())[:: arguments.every]:
         frame = gpd.GeoDataFrame(geometry=[shapely.box(*o.box_px) for o in objects])

@@ -13,8 +13,7 @@ from affine import Affine
 from rasterio.control import GroundControlPoint
 from rasterio.windows import Window
 from rosgeo.inference.predict import Segmenter
-from rosgeo.model.checkpoint import load_model
-from rosgeo.model.registry import resolve_model
+from rosgeo.model.registry import open_model
 from rosgeo.pipeline import SegmentOptions, segment_run
 
 
@@ -34,7 +33,7 @@ def main() -> None:
     parser.add_argument("--rotated", type=Path, help="the same ground, rotated and resampled")
     parser.add_argument("--rotated-boxes", help="its boxes, row by row the same objects")
     arguments = parser.parse_args()
-    segmenter = Segmenter(load_model(resolve_model("rosgeo-small")))
+    segmenter = Segmenter(open_model("rosgeo-small"))
     options = SegmentOptions()
     frame = gpd.read_file(arguments.boxes, layer=arguments.layer)
 

@@ -15,8 +15,7 @@ from rosgeo.geometry.boxes import boxes_to_px, usable_geometries
 from rosgeo.geometry.plan import make_plan
 from rosgeo.inference.crops import PADDING_RGB, batch_crops
 from rosgeo.inference.predict import Segmenter
-from rosgeo.model.checkpoint import load_model
-from rosgeo.model.registry import resolve_model
+from rosgeo.model.registry import open_model
 from rosgeo.pipeline import SegmentOptions
 from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.crops import open_reader
@@ -45,7 +44,7 @@ def main() -> None:
         subprocess.run(command, check=True)
         whole = time.perf_counter() - started
 
-    segmenter = Segmenter(load_model(resolve_model("rosgeo-small")))
+    segmenter = Segmenter(open_model("rosgeo-small"))
     with open_source(arguments.scene) as source:
         geometries = frame.geometry.to_numpy()
         boxes = boxes_to_px(geometries, frame.crs, source.grid)

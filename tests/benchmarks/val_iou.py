@@ -9,8 +9,7 @@ from dataclasses import replace
 import numpy as np
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.predict import Segmenter
-from rosgeo.model.checkpoint import load_model
-from rosgeo.model.registry import resolve_model
+from rosgeo.model.registry import open_model
 from rosgeo.training.coverage import polygon_mask
 from rosgeo.training.data import LabelledObject, read_coco
 from rosgeo.training.evaluate import evaluate
@@ -30,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
     parser.add_argument("--model", default="rosgeo-small")
+    parser.add_argument("--input-size", type=int)
     parser.add_argument("--factor", type=float, action="append")
     parser.add_argument("--every", type=int, default=1, help="take every n-th picture")
     parser.add_argument("--json", help="write the figures here")
@@ -37,7 +37,7 @@ def main() -> None:
     objects, _ = read_coco(arguments.folder)
     pictures = sorted({o.image_path for o in objects})[:: arguments.every]
     objects = [o for o in objects if o.image_path in set(pictures)]
-    segmenter = Segmenter(load_model(resolve_model(arguments.model)))
+    segmenter = Segmenter(open_model(arguments.model, input_size=arguments.input_size))
     print(f"{len(objects)} objects in {len(pictures)} pictures; the box itself: {np.mean([box_iou(o) for o in objects]):.4f}")
     figures = {}
     for factor in arguments.factor or [CropPolicy().factor]:

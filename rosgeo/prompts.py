@@ -1,0 +1,181 @@
+"""A layer of boxes on a raster: prompts in pixels, along the axes that suit them."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from rosgeo.errors import CRSMismatchError, NoOverlapWarning, OptionError, PixelFrameWarning
+from rosgeo.geometry.boxes import boxes_to_px, on_raster, transform_points, usable_geometries
+from rosgeo.geometry.mapping import pixel_size_map
+from rosgeo.raster.source import RasterSource
+from rosgeo.raster.upright import UprightSource, upright_source
+from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid
+from rosgeo.vector.read import PIXEL_CRS, check_frames, crs_label
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    from pyproj import CRS
+
+__all__ = ["Axes", "Prompts", "place_boxes", "require_reachable"]
+
+Axes = Literal["auto", "map", "raster"]
+
+_LOOSER = 1.1
+"""Prompts whose envelopes are larger by this factor along the map's axes were drawn along the raster's."""
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Boxes on the raster that they are segmented on.
+
+    Attributes
+    ----------
+    source : RasterSource
+        The scene, seen along the axes of `boxes_px`.
+    boxes_px : Boxes
+        N boxes in that source's pixel frame.
+    usable : bool array (N,)
+        False for geometries that are no prompt.
+    axes : {"map", "raster"}
+        Of the boxes and crops. The same thing on a raster that is upright.
+    """
+
+    source: RasterSource
+    boxes_px: Boxes
+    usable: BoolArray
+    axes: Literal["map", "raster"]
+
+
+def place_boxes(
+    source: RasterSource,
+    frame: gpd.GeoDataFrame,
+    *,
+    boxes_name: str,
+    boxes_crs: str | CRS | None = None,
+    axes: Axes = "auto",
+    resample: bool = True,
+) -> Prompts:
+    """Bring a layer's boxes to pixels.
+
+    Parameters
+    ----------
+    source : RasterSource
+        The scene.
+    frame : GeoDataFrame
+        Polygons.
+    boxes_name : str
+        For messages.
+    boxes_crs : str or CRS, optional
+        See `check_frames`.
+    axes : {"auto", "map", "raster"}
+        Along which axes prompts and crops lie on a raster that is turned against the map. ``auto``: the map's, unless the boxes are
+        given in pixels, or fit the raster's axes clearly better (a detector's boxes on the raster as it is stored).
+    resample : bool
+        Under ``auto``, whether a raster may be resampled to stand upright, and not only mirrored or turned by right angles.
+
+    Returns
+    -------
+    Prompts
+
+    Raises
+    ------
+    CRSMismatchError
+        See `check_frames`.
+
+    Warns
+    -----
+    NoOverlapWarning
+        Not one usable box touches the raster.
+    PixelFrameWarning
+        The raster has a transform but no CRS.
+    """
+    crs, in_pixels = check_frames(frame, boxes_crs, source.grid.crs, source.name, boxes_name)
+    if source.grid.crs is None and source.georeferenced and str(boxes_crs).lower() != PIXEL_CRS:
+        warnings.warn(
+            f"{source.name} has a transform but no CRS: the boxes are taken as pixels. "
+            "Pass --boxes-crs pixel to say so, or give both a CRS.",
+            PixelFrameWarning,
+            stacklevel=5,
+        )
+    geometries = frame.geometry.to_numpy()
+    usable = usable_geometries(geometries)
+    stored = Prompts(source, boxes_to_px(geometries, crs, source.grid, in_pixels=in_pixels), usable, "raster")
+    if usable.any() and not (on_raster(stored.boxes_px, source.grid.shape) & usable).any():
+        warnings.warn(_no_overlap(source, frame[usable], boxes_name, crs, in_pixels), NoOverlapWarning, stacklevel=5)
+    if axes == "raster" or (axes == "auto" and in_pixels):
+        return stored
+    turned = upright_source(source)
+    if not isinstance(turned, UprightSource) or (axes == "auto" and not (turned.exact or resample)):
+        return stored
+    if in_pixels:
+        geometries = shapely.transform(geometries, source.grid.mapping.to_map)
+    upright = Prompts(turned, boxes_to_px(geometries, crs, turned.grid), usable, "map")
+    return stored if axes == "auto" and _fits_raster_better(stored, upright) else upright
+
+
+def _fits_raster_better(stored: Prompts, upright: Prompts) -> bool:
+    with np.errstate(invalid="ignore"):
+        ratio = _areas(upright) / _areas(stored)
+    ratio = ratio[np.isfinite(ratio)]
+    return bool(len(ratio)) and bool(np.median(ratio) > _LOOSER)
+
+
+def _areas(prompts: Prompts) -> FloatArray:
+    grid = prompts.source.grid
+    x_min, y_min, x_max, y_max = prompts.boxes_px.xyxy.T
+    areas: FloatArray = (x_max - x_min) * (y_max - y_min) * pixel_size_map(grid.mapping, grid.shape) ** 2
+    return areas
+
+
+def require_reachable(source: RasterSource, crs: CRS) -> None:
+    """Raise where the raster's ground has no coordinates in the CRS of the result.
+
+    Raises
+    ------
+    CRSMismatchError
+        The raster has no CRS.
+    OptionError
+        It does not reach that ground.
+    """
+    if source.grid.crs is None:
+        raise CRSMismatchError(
+            f"{source.name} has no CRS, so its outlines cannot be brought to --crs {crs_label(crs)}. Leave --crs out."
+        )
+    height, width = source.grid.shape
+    x, y = np.meshgrid(np.linspace(0, width, 9), np.linspace(0, height, 9))
+    points = transform_points(source.grid.mapping.to_map(np.stack([x.ravel(), y.ravel()], axis=1)), source.grid.crs, crs)
+    if not np.isfinite(points).all():
+        raise OptionError(f"--crs {crs_label(crs)} does not reach the ground that {source.name} shows; name another CRS")
+
+
+def _no_overlap(source: RasterSource, frame: gpd.GeoDataFrame, boxes_name: str, crs: CRS | None, in_pixels: bool) -> str:
+    raster = _extent(_bounds(source.grid, in_pixels))
+    boxes = _extent(frame.total_bounds)
+    raster_crs = "pixels" if in_pixels or source.grid.crs is None else _full_label(source.grid.crs)
+    boxes_crs = "pixels" if in_pixels or crs is None else _full_label(crs)
+    return (
+        f"not one box touches the raster: {source.name} spans {raster} ({raster_crs}), {boxes_name} spans {boxes} ({boxes_crs}). "
+        "Check the CRS of both."
+    )
+
+
+def _bounds(grid: RasterGrid, in_pixels: bool) -> FloatArray:
+    corners = np.array([[0, 0], [grid.width, 0], [grid.width, grid.height], [0, grid.height]], dtype=np.float64)
+    if not in_pixels:
+        corners = grid.mapping.to_map(corners)
+    return np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+
+
+def _full_label(crs: CRS) -> str:
+    label = crs_label(crs)
+    return label if label == crs.name else f"{label}, {crs.name}"
+
+
+def _extent(bounds: npt.NDArray[Any]) -> str:
+    return f"x {bounds[0]:.10g} to {bounds[2]:.10g}, y {bounds[1]:.10g} to {bounds[3]:.10g}"

@@ -1,0 +1,152 @@
+"""Layers of boxes: read from every format, refused with one line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import pytest
+import shapely
+from pyproj import CRS
+from rosgeo.errors import BoxesError, CRSMismatchError, InputFileNotFoundError, OptionError
+from rosgeo.vector.read import check_frames, read_boxes
+from shapely import Point
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use `@`:PendingDeprecationWarning")
+
+UTM33, WGS84 = CRS.from_epsg(32633), CRS.from_epsg(4326)
+
+
+def layer_of(count: int = 5, crs: CRS | None = UTM33, **columns: Any) -> gpd.GeoDataFrame:
+    geometry = [shapely.box(i, 10 * i, i + 4, 10 * i + 5) for i in range(count)]
+    return gpd.GeoDataFrame({"kind": [f"k{i}" for i in range(count)], "n": np.arange(count), **columns}, geometry=geometry, crs=crs)
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson", "shp", "fgb", "parquet"])
+def test_read_boxes(tmp_path: Path, suffix: str) -> None:
+    frame, path = layer_of(), tmp_path / f"boxes.{suffix}"
+    if suffix == "parquet":
+        frame.to_parquet(path)
+    else:
+        pyogrio.write_dataframe(frame, path, **({"SPATIAL_INDEX": "NO"} if suffix == "fgb" else {}))
+    read = read_boxes(path)
+    assert read["kind"].tolist() == frame["kind"].tolist()
+    assert read["n"].tolist() == [0, 1, 2, 3, 4]
+    assert read.index.tolist() == [0, 1, 2, 3, 4]
+    assert shapely.equals(read.geometry.to_numpy(), frame.geometry.to_numpy()).all()
+    assert read.crs == UTM33
+    assert read_boxes(str(path)).equals(read)
+    if suffix != "parquet":
+        some = read_boxes(path, where="n >= 3")
+        assert some["n"].tolist() == [3, 4]
+        assert some.index.tolist() == [3, 4]  # rows of the layer
+
+
+def test_read_boxes_of_a_frame_copies_it() -> None:
+    frame = layer_of().set_index(pd.Index(list("abcde")))
+    read = read_boxes(frame)
+    assert read.equals(frame)
+    read["n"] = -1
+    assert frame["n"].tolist() == [0, 1, 2, 3, 4]
+    for selection in ({"layer": "x"}, {"where": "n = 1"}):
+        with pytest.raises(OptionError, match="select from a file"):
+            read_boxes(frame, **selection)
+
+
+def test_layers(tmp_path: Path) -> None:
+    path = tmp_path / "two.gpkg"
+    for name, count in (("ships", 3), ("planes", 2)):
+        pyogrio.write_dataframe(layer_of(count), path, layer=name)
+    pyogrio.write_dataframe(pd.DataFrame({"a": [1]}), path, layer="notes")
+    assert len(read_boxes(path, layer="ships")) == 3
+    assert len(read_boxes(path, layer="planes", where="n = 1")) == 1
+    with pytest.raises(OptionError, match=r"2 layers \(ships, planes\).*--layer"):
+        read_boxes(path)
+    with pytest.raises(OptionError, match="no layer 'cars'; it has: ships, planes, notes"):
+        read_boxes(path, layer="cars")
+    with pytest.raises(BoxesError, match="without geometries"):
+        read_boxes(path, layer="notes")
+    with pytest.raises(BoxesError, match="holds no boxes where n > 99"):
+        read_boxes(path, layer="ships", where="n > 99")
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson"])
+@pytest.mark.parametrize("where", ["nonsense ((", "no_such_column = 1"])
+def test_a_condition_that_is_not_understood(tmp_path: Path, suffix: str, where: str) -> None:
+    pyogrio.write_dataframe(layer_of(), tmp_path / f"boxes.{suffix}")
+    with pytest.raises(OptionError, match=r"--where .* is not understood"):
+        read_boxes(tmp_path / f"boxes.{suffix}", where=where)
+
+
+def test_files_that_are_no_boxes(tmp_path: Path) -> None:
+    with pytest.raises(InputFileNotFoundError, match="no such file"):
+        read_boxes(tmp_path / "none.gpkg")
+    for suffix in ("gpkg", "geojson", "parquet", "txt"):
+        path = tmp_path / f"text.{suffix}"
+        path.write_text("This is no layer.")
+        with pytest.raises(BoxesError, match=re.escape(path.name)):
+            read_boxes(path)
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(BoxesError, match="no layer with geometries"):
+        read_boxes(tmp_path / "table.csv")
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "table.parquet")
+    with pytest.raises(BoxesError, match="not a GeoParquet"):
+        read_boxes(tmp_path / "table.parquet")
+    layer_of().to_parquet(tmp_path / "good.parquet")
+    for selection in ({"layer": "x"}, {"where": "n = 1"}):
+        with pytest.raises(OptionError, match="GeoParquet"):
+            read_boxes(tmp_path / "good.parquet", **selection)
+    pyogrio.write_dataframe(layer_of(0), tmp_path / "empty.gpkg", geometry_type="Polygon")
+    with pytest.raises(BoxesError, match="holds no boxes"):
+        read_boxes(tmp_path / "empty.gpkg")
+
+
+@pytest.mark.parametrize(
+    "wrong", [Point(1, 2), shapely.LineString([(0, 0), (1, 1)]), shapely.GeometryCollection([shapely.box(0, 0, 1, 1)])]
+)
+def test_points_and_lines_are_no_boxes(wrong: shapely.Geometry) -> None:
+    frame = gpd.GeoDataFrame(geometry=[None, shapely.box(0, 0, 1, 1), wrong])
+    with pytest.raises(BoxesError, match=rf"{wrong.geom_type} geometries \(1 of 3 rows, first in row 2\)"):
+        read_boxes(frame)
+    assert len(read_boxes(frame.iloc[:2])) == 2
+
+
+def test_a_frame_without_geometries() -> None:
+    with pytest.raises(BoxesError, match="geometr"):
+        read_boxes(gpd.GeoDataFrame({"a": [1]}))
+
+
+@pytest.mark.parametrize(
+    ("own", "said", "raster", "expected"),
+    [
+        (UTM33, None, WGS84, (UTM33, False)),
+        (UTM33, "EPSG:32633", WGS84, (UTM33, False)),
+        (None, "EPSG:32633", WGS84, (UTM33, False)),
+        (None, UTM33, UTM33, (UTM33, False)),
+        (None, None, None, (None, True)),
+        (None, "pixel", UTM33, (None, True)),
+        (UTM33, "Pixel", None, (None, True)),
+    ],
+)
+def test_check_frames(own: CRS | None, said: str | CRS | None, raster: CRS | None, expected: tuple[CRS | None, bool]) -> None:
+    assert check_frames(layer_of(crs=own), said, raster, "scene.tif", "boxes.gpkg") == expected
+
+
+@pytest.mark.parametrize(
+    ("own", "said", "raster", "error", "message"),
+    [
+        (None, None, UTM33, CRSMismatchError, "boxes.gpkg has no CRS.*--boxes-crs EPSG:32633"),
+        (UTM33, None, None, CRSMismatchError, "scene.tif has no CRS.*--boxes-crs pixel"),
+        (None, "EPSG:4326", None, CRSMismatchError, "scene.tif has no CRS"),
+        (UTM33, "EPSG:4326", UTM33, CRSMismatchError, "EPSG:32633, but --boxes-crs says EPSG:4326"),
+        (None, "EPSG:nonsense", UTM33, OptionError, "--boxes-crs 'EPSG:nonsense'"),
+    ],
+)
+def test_check_frames_refuses(own: Any, said: Any, raster: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        check_frames(layer_of(crs=own), said, raster, "scene.tif", "boxes.gpkg")
