@@ -35,6 +35,8 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
+	# The published HQ decoder, to compare with. Without what it depends on: torchvision has no build for a CPU's torch.
+	$(PIP) install --quiet --constraint constraints.txt --no-deps segment-anything-hq
 	touch $@
 
 clean:

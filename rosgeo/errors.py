@@ -11,10 +11,12 @@ __all__ = [
     "CRSMismatchError",
     "ConfigError",
     "DeviceError",
+    "DownloadError",
     "InputFileNotFoundError",
     "ModelError",
     "NoOverlapWarning",
     "OptionError",
+    "OutOfMemoryWarning",
     "OutputError",
     "PixelFrameWarning",
     "RasterError",
@@ -69,6 +71,10 @@ class DeviceError(UserInputError, RuntimeError):
     """A compute device was asked for that this machine does not have."""
 
 
+class DownloadError(RosgeoError, OSError):
+    """A model cannot be fetched: no network, a server that refuses, a wrong hash, a full disk. No fault of the input: exit code 1."""
+
+
 class TrainingDataError(UserInputError, ValueError):
     """Training or evaluation data cannot be read or hold no usable object."""
 
@@ -79,6 +85,10 @@ class RosgeoWarning(UserWarning):
 
 class NoOverlapWarning(RosgeoWarning):
     """Not one box touches the raster."""
+
+
+class OutOfMemoryWarning(RosgeoWarning):
+    """The device's memory did not hold a batch; smaller ones are run."""
 
 
 class PixelFrameWarning(RosgeoWarning):

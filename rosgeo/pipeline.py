@@ -15,7 +15,7 @@ import numpy as np
 from rosgeo.errors import OptionError
 from rosgeo.geometry.plan import Plan, make_plan
 from rosgeo.geometry.windows import CropPolicy
-from rosgeo.inference.crops import PADDING_RGB
+from rosgeo.inference.crops import PADDING_RGB, Resampling
 from rosgeo.inference.predict import Segmenter
 from rosgeo.model.registry import DEFAULT_MODEL, open_model
 from rosgeo.prompts import Axes, Prompts, place_boxes, require_reachable
@@ -48,6 +48,10 @@ class SegmentOptions:
     ----------
     model : str
         Name of a model or path of its weights.
+    adapter : str or None
+        Adapter to put on the model; see `open_model`.
+    mask_token : {"hq", "sam", "sum"} or None
+        Whose mask is served; None for the model's own choice.
     input_size : int or None
         Side of the model's input in pixels; None for the model's own.
     device, precision : str
@@ -60,6 +64,8 @@ class SegmentOptions:
         ``auto``, ``none``, ``percentile:LO,HI`` or ``range:LO,HI``.
     crop : CropPolicy
         How crops are cut.
+    resample : {"bicubic", "bilinear"}
+        How crops are brought to the model's input.
     axes : {"auto", "map", "raster"}
         Along which axes prompts and crops lie; see `place_boxes`.
     outline : OutlineOptions
@@ -71,6 +77,8 @@ class SegmentOptions:
     """
 
     model: str = DEFAULT_MODEL
+    adapter: str | None = None
+    mask_token: str | None = None
     input_size: int | None = None
     device: str = "auto"
     precision: str = "auto"
@@ -78,6 +86,7 @@ class SegmentOptions:
     bands: tuple[int, ...] | None = None
     stretch: str = "auto"
     crop: CropPolicy = field(default_factory=CropPolicy)
+    resample: Resampling = "bicubic"
     axes: Axes = "auto"
     outline: OutlineOptions = field(default_factory=OutlineOptions)
     boxes_crs: str | None = None
@@ -115,6 +124,8 @@ def segment(
     output: str | Path | None = None,
     overwrite: bool = False,
     model: str | Path = DEFAULT_MODEL,
+    adapter: str | Path | None = None,
+    mask_token: str | None = None,
     input_size: int | None = None,
     device: str = "auto",
     precision: str = "auto",
@@ -123,6 +134,8 @@ def segment(
     stretch: str = "auto",
     crop: str = "auto",
     crop_factor: float | None = None,
+    crop_side: int | None = None,
+    resample: str = "bicubic",
     axes: str = "auto",
     outline: str = "smooth",
     parts: str = "all",
@@ -147,7 +160,11 @@ def segment(
     overwrite : bool
         Replace an existing output.
     model : str or path
-        ``rosgeo-small``, or a weights file.
+        A name of ``rosgeo models list``, or the path of a weights file: rosgeo's, SAM's, HQ-SAM's, or the folder of a ROS-SAM run.
+    adapter : str or path, optional
+        An adapter file of rosgeo, or an adapter's folder of peft.
+    mask_token : {"hq", "sam", "sum"}, optional
+        Whose mask is served. Default: the HQ token's for rosgeo and ROS-SAM, the sum for HQ-SAM, SAM's for SAM.
     input_size : int, optional
         Side of the model's input in pixels. Default: the model's own.
     device : str
@@ -161,10 +178,13 @@ def segment(
     stretch : str
         To 8-bit: ``auto`` (uint8 as it is, the rest by percentiles 2 and 98 of the whole scene), ``none``, ``percentile:LO,HI``
         or ``range:LO,HI``.
-    crop : {"auto", "paper"}
-        ``auto``: a square of `crop_factor` times the box's longer side. ``paper``: 512 px, as ROS-SAM.
-    crop_factor : float, optional
+    crop : {"auto", "paper", "tiles", "whole"}
+        ``auto``: a square of `crop_factor` times the box's longer side. ``paper``: `crop_side` (512) px round each box, as ROS-SAM. The
+        other two are the paper's baselines; see `CropPolicy`.
+    crop_factor, crop_side : float, int, optional
         See `CropPolicy`.
+    resample : {"bicubic", "bilinear"}
+        How crops are brought to the model's input.
     axes : {"auto", "map", "raster"}
         On a raster that is turned against the map (rotated, south-up): prompts and crops along the map's axes, or the raster's.
         ``auto``: the map's, unless the boxes are in pixels or clearly fit the raster's axes better, or the raster's own pixels are
@@ -203,11 +223,15 @@ def segment(
     >>> import rosgeo
     >>> outlines = rosgeo.segment("scene.tif", "boxes.gpkg")  # doctest: +SKIP
     """
-    policy = CropPolicy(mode=_choice("crop", crop, ("auto", "paper")))
+    policy = CropPolicy(mode=_choice("crop", crop, ("auto", "paper", "tiles", "whole")))
     if crop_factor is not None:
         policy = replace(policy, factor=crop_factor)
+    if crop_side is not None:
+        policy = replace(policy, paper_side=crop_side)
     options = SegmentOptions(
         model=str(model),
+        adapter=None if adapter is None else str(adapter),
+        mask_token=mask_token,
         input_size=input_size,
         device=device,
         precision=precision,
@@ -215,6 +239,7 @@ def segment(
         bands=parse_bands(bands),
         stretch=stretch,
         crop=policy,
+        resample=_choice("resample", resample, ("bicubic", "bilinear")),
         axes=_choice("axes", axes, ("auto", "map", "raster")),
         outline=OutlineOptions(
             outline=_choice("outline", outline, ("smooth", "pixel")),
@@ -303,8 +328,10 @@ def _prompts(source: RasterSource, frame: gpd.GeoDataFrame, options: SegmentOpti
 
 
 def _segmenter(options: SegmentOptions) -> Segmenter:
-    model = open_model(options.model, input_size=options.input_size)
-    return Segmenter(model, device=options.device, precision=options.precision, batch_size=options.batch_size)
+    model = open_model(options.model, adapter=options.adapter, input_size=options.input_size, mask_token=options.mask_token)
+    return Segmenter(
+        model, device=options.device, precision=options.precision, batch_size=options.batch_size, resample=options.resample
+    )
 
 
 def _skipped(plan: Plan) -> list[ObjectResult]:
@@ -338,6 +365,8 @@ def _crops_with_ground(tile: Tile, reader: CropReader, on_nodata: list[int]) -> 
 def _object_result(
     mask: ObjectMask, box_px: FloatArray, reader: CropReader, outline: OutlineOptions, precision: float
 ) -> ObjectResult:
+    if not np.isfinite(mask.logits).all():
+        return ObjectResult(mask.id, "failed")
     polygon = mask_to_polygon(mask, box_px, outline)
     on_map = polygon_to_map(polygon, reader.source.grid, precision) if polygon is not None else None
     status = "ok" if on_map is not None else "empty"
@@ -357,7 +386,14 @@ def _facts(options: SegmentOptions, segmenter: Segmenter, reader: CropReader, ax
     """What a run's record says of model, options and picture."""
     model = segmenter.model
     return {
-        "model": {"name": model.name, "file": model.path.name, "sha256": model.sha256, "input_size": segmenter.input_size},
+        "model": {
+            "name": model.name,
+            "kind": model.kind,
+            "file": model.path.name,
+            "sha256": model.sha256,
+            "adapter": model.adapter,
+            "input_size": segmenter.input_size,
+        },
         "device": str(segmenter.device),
         "precision": str(segmenter.dtype).removeprefix("torch."),
         "options": asdict(options),

@@ -40,7 +40,7 @@ BoolArray = npt.NDArray[np.bool_]
 UInt8Array = npt.NDArray[np.uint8]
 
 Frame = Literal["map", "pixel", "crop", "model"]
-Status = Literal["ok", "empty", "outside", "nodata", "invalid"]
+Status = Literal["ok", "empty", "outside", "nodata", "invalid", "failed"]
 
 
 class PixelMapping(Protocol):
@@ -256,21 +256,24 @@ class Crop:
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """Model input for B objects, one a crop.
+    """Model input for B objects on I crops.
 
     Attributes
     ----------
-    image : uint8 array (B, 3, S, S)
+    image : uint8 array (I, 3, S, S)
         RGB crops resampled to the model's input.
     boxes_model : float32 array (B, 4)
         Prompts in the model frame.
-    crops : tuple of Crop
+    crops : tuple of B Crop
         Where each came from.
+    image_of : int64 array (B,)
+        Which image each box is on, ascending.
     """
 
     image: UInt8Array
     boxes_model: Float32Array
     crops: tuple[Crop, ...]
+    image_of: IntArray
 
 
 @dataclass(frozen=True)
@@ -285,6 +288,7 @@ class ObjectMask:
         The window that the logits cover, edge to edge.
     logits : float32 array (h, w)
         Samples at the centres of h x w equal cells over the window; above 0 inside the object, negative where the crop is not valid.
+        Not finite where the model failed.
     predicted_iou : float
         The model's own estimate of the mask's IoU, 0 to 1.
     stability : float

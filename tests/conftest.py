@@ -67,7 +67,7 @@ class EllipseSegmenter:
 
     device = "cpu"
     dtype = torch.float32
-    model = SimpleNamespace(name="ellipse", path=Path("ellipse.safetensors"), sha256="0" * 64)
+    model = SimpleNamespace(name="ellipse", kind="rosgeo", adapter=None, path=Path("ellipse.safetensors"), sha256="0" * 64)
     input_size = 336
 
     def segment(self, crops: Iterable[Crop]) -> Iterator[ObjectMask]:

@@ -35,7 +35,7 @@ ROOMS = {
     "geometry": room("errors types", f"{BASIS} shapely"),
     "raster": room("errors types geometry", f"{BASIS} rasterio xarray rioxarray dask"),
     "vector": room("errors types geometry", f"{BASIS} geopandas shapely pyogrio rasterio.features contourpy"),
-    "model": room("errors types", "numpy torch segment_anything peft safetensors pooch"),
+    "model": room("errors types", "numpy torch segment_anything peft safetensors pooch requests"),
     "inference": room("errors types model geometry.windows", "numpy torch"),
     "training": room(LINE, None),
     "provenance": room("", ""),

@@ -41,7 +41,19 @@ __all__ = ["segment_command"]
     metavar="RULE",
     help="To 8-bit: auto (uint8 as it is, else percentile:2,98 of the whole scene), none, percentile:LO,HI or range:LO,HI.",
 )
-@click.option("--model", default="rosgeo-small", show_default=True, metavar="NAME|PATH", help="Model, or its weights file.")
+@click.option(
+    "--model",
+    default="rosgeo-small",
+    show_default=True,
+    metavar="NAME|PATH",
+    help="A name of 'rosgeo models list', or a weights file of rosgeo, SAM or HQ-SAM, or a ROS-SAM run's folder.",
+)
+@click.option("--adapter", metavar="PATH", help="Adapter to put on the model: a file of rosgeo train, or a folder of peft.")
+@click.option(
+    "--mask-token",
+    type=click.Choice(["hq", "sam", "sum"]),
+    help="Mask that is served.  [default: hq; sam for SAM, sum for HQ-SAM]",
+)
 @click.option("--input-size", type=click.IntRange(1), metavar="PX", help="Side of the model's input.  [default: the model's own]")
 @device_option
 @click.option(
@@ -52,8 +64,16 @@ __all__ = ["segment_command"]
     "--crop",
     default="auto",
     show_default=True,
-    type=click.Choice(["auto", "paper"]),
-    help="auto: as large as the box asks for; paper: 512 px.",
+    type=click.Choice(["auto", "paper", "tiles", "whole"]),
+    help="auto: as large as the box asks for; paper: --crop-side px round each box; tiles, whole: the paper's baselines.",
+)
+@click.option("--crop-side", type=int, metavar="PX", help="Side of a paper or tiles crop.  [default: 512]")
+@click.option(
+    "--resample",
+    default="bicubic",
+    show_default=True,
+    type=click.Choice(["bicubic", "bilinear"]),
+    help="How crops are brought to the model's input.",
 )
 @click.option("--crop-factor", type=float, metavar="F", help="Side of an auto crop over the box's longer side.")
 @click.option(
@@ -131,8 +151,25 @@ def _options(choices: dict[str, Any]) -> SegmentOptions:
     policy = CropPolicy(mode=choices["crop"])
     if choices["crop_factor"] is not None:
         policy = replace(policy, factor=choices["crop_factor"])
+    if choices["crop_side"] is not None:
+        policy = replace(policy, paper_side=choices["crop_side"])
     outline = OutlineOptions(choices["outline"], choices["parts"], choices["min_area"], choices["simplify"])
-    same = ("model", "input_size", "axes", "device", "precision", "batch_size", "stretch", "boxes_crs", "layer", "where", "crs")
+    same = (
+        "resample",
+        "adapter",
+        "mask_token",
+        "model",
+        "input_size",
+        "axes",
+        "device",
+        "precision",
+        "batch_size",
+        "stretch",
+        "boxes_crs",
+        "layer",
+        "where",
+        "crs",
+    )
     return SegmentOptions(bands=parse_bands(choices["bands"]), crop=policy, outline=outline, **{key: choices[key] for key in same})
 
 

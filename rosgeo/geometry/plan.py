@@ -46,7 +46,7 @@ def make_plan(boxes: Boxes, usable: BoolArray, shape: tuple[int, int], policy: C
     boxes : Boxes
         In the pixel frame; NaN rows are never planned.
     usable : bool array (N,)
-        False for geometries that are no prompt (status ``invalid``).
+        False for geometries that are no prompt (status ``invalid``). Boxes without width or height in pixels are none either.
     shape : (int, int)
         Height and width of the raster.
     policy : CropPolicy
@@ -60,16 +60,21 @@ def make_plan(boxes: Boxes, usable: BoolArray, shape: tuple[int, int], policy: C
         Boxes are clipped to the raster before their window is cut. Tiles follow the raster in bands of 1024 px, so that neighbours
         are read together. No tiles for zero boxes.
     """
+    with np.errstate(invalid="ignore"):
+        # Too small for the grid that boxes are rounded to: no prompt either.
+        usable = usable & ~(boxes.xyxy[:, 2:] <= boxes.xyxy[:, :2]).any(axis=1)
     inside = on_raster(boxes, shape) & usable
     rows = np.flatnonzero(inside)
-    ordered = rows[_spatial_order(boxes.xyxy[rows])]
+    # Tiles as large as the windows that boxes share, so that those of a window come one after the other.
+    side = policy.paper_side if policy.mode == "tiles" else _TILE_SIDE_PX
+    ordered = rows[_spatial_order(boxes.xyxy[rows], side)]
     tiles = tuple(_tile(boxes, ordered[i : i + boxes_a_tile], shape, policy) for i in range(0, len(ordered), boxes_a_tile))
     return Plan(tiles, invalid=~usable, outside=usable & ~inside)
 
 
-def _spatial_order(xyxy: npt.NDArray[np.float64]) -> IntArray:
+def _spatial_order(xyxy: npt.NDArray[np.float64], side: int) -> IntArray:
     centres = (xyxy[:, :2] + xyxy[:, 2:]) / 2
-    columns, bands = (centres // _TILE_SIDE_PX).T
+    columns, bands = (centres // side).T
     order: IntArray = np.lexsort((centres[:, 0], centres[:, 1], columns, bands))
     return order
 

@@ -23,17 +23,19 @@ class CropPolicy:
 
     Attributes
     ----------
-    mode : {"auto", "paper"}
-        ``auto``: a square of `factor` times the box's longer side, centred on the box. ``paper``: the fixed window of ROS-SAM.
+    mode : {"auto", "paper", "tiles", "whole"}
+        ``auto``: a square of `factor` times the box's longer side, centred on the box. ``paper``: the fixed window of ROS-SAM, centred on
+        the box. ``tiles``: the raster is cut into fixed windows, each shared by the boxes whose centre it holds. ``whole``: one window
+        holds the whole raster. The last two are baselines of the paper's ablation, not meant for work.
     factor : float
         Side of the window over the longer side of the box, above 1. Chosen on the validation set (README).
     min_side : int
         Smallest side of an ``auto`` window, in raster pixels.
     paper_side : int
-        Side of a ``paper`` window, in raster pixels (512 in the paper).
+        Side of a ``paper`` or ``tiles`` window, in raster pixels (512 in the paper: twice enlarged, it fills SAM's input of 1024).
     """
 
-    mode: Literal["auto", "paper"] = "auto"
+    mode: Literal["auto", "paper", "tiles", "whole"] = "auto"
     factor: float = 1.5
     min_side: int = 24
     paper_side: int = 512
@@ -41,6 +43,8 @@ class CropPolicy:
     def __post_init__(self) -> None:
         if not 1.0 < self.factor <= 16.0:
             raise OptionError(f"crop factor {self.factor}: expected a number above 1 and at most 16")
+        if not 16 <= self.paper_side <= MAX_READ_SIDE:
+            raise OptionError(f"crop side {self.paper_side}: expected 16 to {MAX_READ_SIDE} px")
 
 
 def clip_box(box_px: FloatArray, shape: tuple[int, int]) -> FloatArray:
@@ -112,9 +116,16 @@ def paper_window(box_px: FloatArray, shape: tuple[int, int], side: int = 512) ->
 
 
 def plan_window(box_px: FloatArray, shape: tuple[int, int], policy: CropPolicy) -> CropWindow:
-    """The window of a box under a crop policy."""
+    """The window of a box (4,) in the pixel frame, on a raster of `shape` (height, width), under a crop policy."""
     if policy.mode == "paper":
         return paper_window(box_px, shape, policy.paper_side)
+    if policy.mode == "tiles":
+        side = policy.paper_side
+        column, row = (int((box_px[i] + box_px[i + 2]) / 2 // side) for i in (0, 1))
+        return CropWindow(column * side, row * side, side)
+    if policy.mode == "whole":
+        step = _decimation(max(shape))
+        return CropWindow(0, 0, math.ceil(max(shape) / step) * step)
     return auto_window(box_px, policy.factor, policy.min_side)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rosgeo.inference.crops import batch_crops
+from rosgeo.errors import DeviceError, OutOfMemoryWarning
+from rosgeo.inference.crops import Resampling, batch_crops
 from rosgeo.inference.device import choose_device, choose_precision
 from rosgeo.model.checkpoint import LoadedModel
 from rosgeo.types import BoolArray, Crop, Float32Array, ObjectMask, PromptBatch
@@ -33,13 +34,24 @@ class Segmenter:
         See `choose_precision`.
     batch_size : int, optional
         Crops a pass. Default: 1 on a CPU, where more gain nothing and the same box gives the same bits whatever is segmented with it;
-        16 on a GPU.
+        16 on a GPU. Halved when the device's memory does not hold a batch.
+    resample : {"bicubic", "bilinear"}
+        How crops are brought to the model's input.
     """
 
-    def __init__(self, model: LoadedModel, *, device: str = "auto", precision: str = "auto", batch_size: int | None = None) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        batch_size: int | None = None,
+        resample: Resampling = "bicubic",
+    ) -> None:
         self.device = choose_device(device)
         self.dtype = choose_precision(precision, self.device)
         self.batch_size = batch_size or (1 if self.device.type == "cpu" else 16)
+        self.resample = resample
         self.model = model
         self._network = model.network.to(self.device)
 
@@ -49,27 +61,78 @@ class Segmenter:
         return self.model.network.config.input_size
 
     def segment(self, crops: Iterable[Crop]) -> Iterator[ObjectMask]:
-        """Masks of crops, in their order, batch by batch."""
-        stream = iter(crops)
-        while chunk := list(islice(stream, self.batch_size)):
-            yield from self.predict(batch_crops(chunk, self.input_size))
+        """Masks of crops, in their order, batch by batch; see `batch_crops` for crops that share an image."""
+        for chunk in _chunks(crops, lambda: self.batch_size):
+            yield from self._predict_halving(chunk)
+
+    def _predict_halving(self, crops: list[Crop]) -> list[ObjectMask]:
+        """Predict, in smaller batches where the device's memory does not hold this one."""
+        try:
+            return self.predict(batch_crops(crops, self.input_size, self.resample))
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            images = len(batch_crops(crops, 8).image)
+            if images == 1:
+                raise DeviceError(
+                    f"{self.device} has too little memory for a single crop with {self.model.name} at {self.input_size} px. "
+                    "Use a smaller model, a smaller --input-size, or --device cpu."
+                ) from error
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.batch_size = max(images // 2, 1)
+        warnings.warn(
+            f"{self.device} has too little memory for {images} crops at once; going on with {self.batch_size}. "
+            f"Pass --batch-size {self.batch_size} to start so.",
+            OutOfMemoryWarning,
+            stacklevel=2,
+        )
+        return [mask for chunk in _chunks(crops, lambda: self.batch_size) for mask in self._predict_halving(chunk)]
 
     @torch.inference_mode()
     def predict(self, batch: PromptBatch) -> list[ObjectMask]:
-        """Masks of one batch; an empty list for an empty batch."""
+        """Masks of one batch; an empty list for an empty batch. Logits of a model that fails are not finite, as its score."""
         if not batch.crops:
             return []
         image = torch.from_numpy(batch.image).to(self.device).contiguous(memory_format=torch.channels_last)
         boxes = torch.from_numpy(batch.boxes_model).to(self.device)
         with torch.autocast(self.device.type, dtype=torch.bfloat16) if self.dtype == torch.bfloat16 else nullcontext():
-            output = self._network(image, boxes)
-        logits, scores = output.hq_logits.float().cpu(), output.iou.float().clamp(0, 1).cpu()
+            last, early, seen = self._network.encode(image)
+            if len(image) == len(boxes):
+                outputs = [self._network.decode(last, early, seen, boxes)]
+            else:
+                on_image = [boxes[torch.from_numpy(batch.image_of == i)] for i in range(len(image))]
+                parts = zip(torch.split(last, 1), torch.split(early, 1), torch.split(seen, 1), on_image, strict=True)
+                outputs = [self._network.decode(*part) for part in parts]
+            logits = torch.cat([self._network.served_logits(output) for output in outputs]).float().cpu()
+        scores = torch.cat([output.iou for output in outputs]).float().clamp(0, 1).cpu()
         return [_object_mask(crop, logits[i], float(scores[i])) for i, crop in enumerate(batch.crops)]
+
+
+def _chunks(crops: Iterable[Crop], images: Callable[[], int]) -> Iterator[list[Crop]]:
+    """Runs of crops with as many images each as `images` says when the run begins."""
+    chunk: list[Crop] = []
+    held = 0
+    for crop in crops:
+        is_new = not chunk or crop.image is not chunk[-1].image
+        if is_new and chunk and held >= images():
+            yield chunk
+            chunk, held = [], 0
+        held += is_new
+        chunk.append(crop)
+    if chunk:
+        yield chunk
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # The CPU's allocator and Metal raise a plain RuntimeError.
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 
 def _object_mask(crop: Crop, logits: Tensor, score: float) -> ObjectMask:
     on_crop = logits_on_crop(logits[0], crop.valid)
-    return ObjectMask(crop.id, crop.window, on_crop, score, stability_of(on_crop))
+    finite = bool(np.isfinite(on_crop).all())
+    return ObjectMask(crop.id, crop.window, on_crop, score if finite else math.nan, stability_of(on_crop) if finite else math.nan)
 
 
 def logits_on_crop(logits: Tensor, valid: BoolArray) -> Float32Array:

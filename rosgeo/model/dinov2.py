@@ -6,14 +6,12 @@ that LoRA can target query and value alone. State dicts with the fused name load
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rosgeo.model.encoder import EncoderOutput, ImageEncoder
-from rosgeo.model.layers import LayerNorm2d
+from rosgeo.model.layers import LayerNorm2d, SeparateQKV
 
 __all__ = ["DinoV2Backbone", "DinoV2Encoder"]
 
@@ -22,15 +20,12 @@ _IMAGENET_MEAN = (123.675, 116.28, 103.53)
 _IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
-class Attention(nn.Module):
+class Attention(SeparateQKV):
     """Multi-head self-attention with separate query, key and value projections."""
 
     def __init__(self, dim: int, num_heads: int) -> None:
-        super().__init__()
+        super().__init__(dim)
         self.num_heads = num_heads
-        self.query = nn.Linear(dim, dim)
-        self.key = nn.Linear(dim, dim)
-        self.value = nn.Linear(dim, dim)
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -42,14 +37,6 @@ class Attention(nn.Module):
         out = F.scaled_dot_product_attention(q, k, v)
         attended: Tensor = self.proj(out.transpose(1, 2).reshape(b, n, c))
         return attended
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        for kind in ("weight", "bias"):
-            fused = state_dict.pop(f"{prefix}qkv.{kind}", None)
-            if fused is not None:
-                for name, part in zip(("query", "key", "value"), fused.chunk(3), strict=True):
-                    state_dict[f"{prefix}{name}.{kind}"] = part
-        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 class LayerScale(nn.Module):

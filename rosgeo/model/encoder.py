@@ -58,8 +58,13 @@ class ImageEncoder(nn.Module):
         self.input_size = input_size
         self.token_stride = token_stride
         self.early_dim = early_dim
-        self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(pixel_std).view(1, 3, 1, 1), persistent=False)
+        self._normalisation = (pixel_mean, pixel_std)
+        self.reset_normalisation()
+
+    def reset_normalisation(self) -> None:
+        """Set the buffers of the normalisation, which are not in any weights file (after building on the meta device)."""
+        for name, values in zip(("pixel_mean", "pixel_std"), self._normalisation, strict=True):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     @property
     def grid_size(self) -> int:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["LayerNorm2d"]
+__all__ = ["LayerNorm2d", "SeparateQKV", "fused_state_dict"]
+
+_PARTS = ("query", "key", "value")
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -21,3 +26,44 @@ class LayerNorm2d(nn.LayerNorm):
         """Normalise (B, C, H, W)."""
         normalised = F.layer_norm(x.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps)
         return normalised.permute(0, 3, 1, 2)
+
+
+class SeparateQKV(nn.Module):
+    """Base of attention with ``query``, ``key`` and ``value`` apart, so that LoRA can target query and value alone.
+
+    State dicts with the published, fused ``qkv`` load unchanged; `fused_state_dict` gives one back.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(dim, dim)
+        self.key = nn.Linear(dim, dim)
+        self.value = nn.Linear(dim, dim)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        for kind in ("weight", "bias"):
+            fused = state_dict.pop(f"{prefix}qkv.{kind}", None)
+            if fused is not None:
+                for name, part in zip(_PARTS, fused.chunk(3), strict=True):
+                    state_dict[f"{prefix}{name}.{kind}"] = part
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def fused_state_dict(module: nn.Module) -> dict[str, Tensor]:
+    """A module's state dict with the query, key and value of each `SeparateQKV` in it joined to ``qkv``, bit for bit.
+
+    Projections that LoRA has wrapped stay as they are: merge them first.
+    """
+    state: dict[str, Tensor] = module.state_dict()
+    owners = {name for name, child in module.named_modules(remove_duplicate=False) if isinstance(child, SeparateQKV)}
+    fused: dict[str, Tensor] = {}
+    for name, value in state.items():
+        projection, _, kind = name.rpartition(".")
+        owner, _, part = projection.rpartition(".")
+        prefix = projection.removesuffix(part)
+        names = [f"{prefix}{p}.{kind}" for p in _PARTS]
+        if owner not in owners or part not in _PARTS or not all(n in state for n in names):
+            fused[name] = value
+        elif part == _PARTS[0]:
+            fused[f"{prefix}qkv.{kind}"] = torch.cat([state[n] for n in names])
+    return fused

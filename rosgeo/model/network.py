@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from rosgeo.errors import ModelError
+from rosgeo.errors import ModelError, OptionError
 from rosgeo.model._segment_anything import modeling
 from rosgeo.model.dinov2 import DinoV2Encoder
+from rosgeo.model.encoder import ImageEncoder
 from rosgeo.model.hq_decoder import DecoderOutput, HQMaskDecoder
+from rosgeo.model.sam_vit import SamVitEncoder
+from rosgeo.model.two_way import TwoWayTransformer
 
-__all__ = ["ModelConfig", "RosSam", "box_coverage"]
+__all__ = ["SAM_CONFIGS", "ModelConfig", "RosSam", "box_coverage"]
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,18 @@ class ModelConfig:
     ----------
     name : str
         Name of the model, written to the results.
+    encoder : {"dinov2", "sam"}
+        Kind of image encoder.
     input_size : int
         Side S of the input in pixels.
     backbone_dim, backbone_depth, backbone_heads, patch_size, position_grid : int
-        The DINOv2 backbone.
+        The encoder's transformer; `position_grid` is the side of its stored grid of position embeddings.
     early_blocks : tuple of int
         Blocks, from 0, whose outputs are the early feature.
+    global_blocks : tuple of int
+        SAM's blocks, from 0, that attend to the whole picture and not to windows.
+    window_size : int
+        Side of SAM's attention windows in tokens.
     embed_dim : int
         Channels of embedding and tokens.
     decoder_mlp_dim : int
@@ -41,9 +51,14 @@ class ModelConfig:
         Side G of the mask grid; 0 for 4 cells a token.
     box_mask_prompt : bool
         The box also goes in as a dense (mask) prompt.
+    hq : bool
+        The decoder has the HQ token and its branches.
+    mask_token : {"hq", "sam", "sum"}
+        Whose mask is served: the HQ token's alone (ROS-SAM), SAM's, or the sum of both logits (HQ-SAM).
     """
 
     name: str = "rosgeo-small"
+    encoder: Literal["dinov2", "sam"] = "dinov2"
     input_size: int = 448
     backbone_dim: int = 384
     backbone_depth: int = 12
@@ -51,11 +66,23 @@ class ModelConfig:
     patch_size: int = 14
     position_grid: int = 37
     early_blocks: tuple[int, ...] = (2, 6)
+    global_blocks: tuple[int, ...] = ()
+    window_size: int = 14
     embed_dim: int = 256
     decoder_mlp_dim: int = 1024
     num_multimask_outputs: int = 0
     detail_size: int = 256
     box_mask_prompt: bool = True
+    hq: bool = True
+    mask_token: Literal["hq", "sam", "sum"] = "hq"
+
+    def __post_init__(self) -> None:
+        if self.encoder not in ("dinov2", "sam"):
+            raise ModelError(f"the model's encoder is {self.encoder!r}; expected dinov2 or sam")
+        if self.mask_token not in ("hq", "sam", "sum"):
+            raise OptionError(f"mask token {self.mask_token!r}: expected hq, sam or sum")
+        if not self.hq and self.mask_token != "sam":
+            raise OptionError(f"mask token {self.mask_token!r}: {self.name} has no HQ token; use sam")
 
     def to_json(self) -> str:
         """As JSON."""
@@ -72,8 +99,53 @@ class ModelConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ModelError(f"the model's configuration has the unknown key {unknown[0]!r}; was it made by a newer rosgeo?")
-        values["early_blocks"] = tuple(values.get("early_blocks", cls.early_blocks))
+        for key in ("early_blocks", "global_blocks"):
+            values[key] = tuple(values.get(key, getattr(cls, key)))
         return cls(**values)
+
+
+SAM_CONFIGS = {
+    variant: ModelConfig(
+        name=f"sam-vit-{variant}",
+        encoder="sam",
+        input_size=1024,
+        backbone_dim=dim,
+        backbone_depth=depth,
+        backbone_heads=heads,
+        patch_size=16,
+        position_grid=64,
+        early_blocks=global_blocks[:1],
+        global_blocks=global_blocks,
+        decoder_mlp_dim=2048,
+        num_multimask_outputs=3,
+        detail_size=0,
+        box_mask_prompt=False,
+        hq=False,
+        mask_token="sam",
+    )
+    for variant, dim, depth, heads, global_blocks in (
+        ("b", 768, 12, 12, (2, 5, 8, 11)),
+        ("l", 1024, 24, 16, (5, 11, 17, 23)),
+        ("h", 1280, 32, 16, (7, 15, 23, 31)),
+    )
+}
+"""SAM's published networks (Kirillov et al. 2023), without an HQ decoder. Its early feature is the first global block's output."""
+
+
+def _encoder(config: ModelConfig) -> ImageEncoder:
+    common: dict[str, Any] = {
+        "input_size": config.input_size,
+        "dim": config.backbone_dim,
+        "depth": config.backbone_depth,
+        "num_heads": config.backbone_heads,
+        "patch_size": config.patch_size,
+        "position_grid": config.position_grid,
+        "early_blocks": config.early_blocks,
+        "embed_dim": config.embed_dim,
+    }
+    if config.encoder == "sam":
+        return SamVitEncoder(**common, global_blocks=config.global_blocks, window_size=config.window_size)
+    return DinoV2Encoder(**common)
 
 
 def box_coverage(boxes: Tensor, cells: int, side: float) -> Tensor:
@@ -116,16 +188,8 @@ class RosSam(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.image_encoder = DinoV2Encoder(
-            input_size=config.input_size,
-            dim=config.backbone_dim,
-            depth=config.backbone_depth,
-            num_heads=config.backbone_heads,
-            patch_size=config.patch_size,
-            position_grid=config.position_grid,
-            early_blocks=config.early_blocks,
-            embed_dim=config.embed_dim,
-        )
+        # Any: nn.Module says that its attributes may be tensors.
+        self.image_encoder: Any = _encoder(config)
         grid = self.image_encoder.grid_size
         self.prompt_encoder = modeling.PromptEncoder(
             embed_dim=config.embed_dim,
@@ -135,21 +199,20 @@ class RosSam(nn.Module):
         )
         self.mask_decoder = HQMaskDecoder(
             transformer_dim=config.embed_dim,
-            transformer=modeling.TwoWayTransformer(
-                depth=2, embedding_dim=config.embed_dim, mlp_dim=config.decoder_mlp_dim, num_heads=8
-            ),
+            transformer=TwoWayTransformer(depth=2, embedding_dim=config.embed_dim, mlp_dim=config.decoder_mlp_dim, num_heads=8),
             early_dim=self.image_encoder.early_dim,
             num_multimask_outputs=config.num_multimask_outputs,
             detail_size=config.detail_size,
+            hq=config.hq,
         )
 
     def forward(self, image: Tensor, boxes: Tensor) -> DecoderOutput:
-        """Segment one object a crop.
+        """Segment one object a crop, or several on one crop.
 
         Parameters
         ----------
-        image : Tensor (B, 3, S, S)
-            RGB in 0..255, any dtype.
+        image : Tensor (B or 1, 3, S, S)
+            RGB in 0..255, any dtype. 1: all boxes are on the same crop, which is encoded once.
         boxes : float32 Tensor (B, 4)
             xyxy in the model frame.
 
@@ -157,18 +220,29 @@ class RosSam(nn.Module):
         -------
         DecoderOutput
         """
+        return self.decode(*self.encode(image), boxes)
+
+    def encode(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Crops (B, 3, S, S) to the backbone's last and early features and the normalised picture, which `decode` takes."""
         normalised = self.image_encoder.normalise(image)
         last, early = self.image_encoder.backbone(normalised)
-        return self.decode(last, early, normalised, boxes)
+        return last, early, normalised
 
     def decode(self, last: Tensor, early: Tensor, normalised: Tensor, boxes: Tensor, *, refine: bool = True) -> DecoderOutput:
-        """Neck, prompt encoder and decoder over the backbone's features (which training may have kept on disk)."""
+        """Neck, prompt encoder and decoder over the backbone's features (which training may have kept on disk).
+
+        Features and picture (B or 1, ...) and boxes (B, 4), as in `forward`.
+        """
+        # Not every device has float64.
+        boxes = boxes.float()
         embedding = self.image_encoder.neck(last)
         size, grid = self.config.input_size, self.image_encoder.grid_size
         masks = 2 * box_coverage(boxes, 4 * grid, size) - 1 if self.config.box_mask_prompt else None
         # In float32 whatever the rest runs in: bfloat16 would round a corner by nearly a pixel.
         with torch.autocast(boxes.device.type, enabled=False):
-            sparse, dense = self.prompt_encoder(points=None, boxes=boxes.float(), masks=masks)
+            sparse, dense = self.prompt_encoder(points=None, boxes=boxes, masks=masks)
+            # Without a mask prompt the dense one is the same for all boxes.
+            dense = dense if self.config.box_mask_prompt else dense[:1]
             image_pe = self.prompt_encoder.get_dense_pe()
         output: DecoderOutput = self.mask_decoder(
             embedding=embedding,
@@ -181,3 +255,12 @@ class RosSam(nn.Module):
             refine=refine,
         )
         return output
+
+    def served_logits(self, output: DecoderOutput) -> Tensor:
+        """The logits (B, 1, G, G) of the mask that `config.mask_token` names."""
+        sam, hq = output.sam_logits, output.hq_logits
+        if self.config.mask_token == "sam":
+            return sam
+        if self.config.mask_token == "hq":
+            return hq
+        return hq + (sam if sam.shape == hq.shape else F.interpolate(sam, hq.shape[-2:], mode="bilinear", align_corners=False))

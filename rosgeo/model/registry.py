@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rosgeo.errors import InputFileNotFoundError, ModelError
+from rosgeo.errors import InputFileNotFoundError, ModelError, OptionError
 
 if TYPE_CHECKING:
     from rosgeo.model.checkpoint import LoadedModel
@@ -159,26 +159,45 @@ def entry_of(name: str) -> ModelEntry:
     return MODELS[name]
 
 
-def open_model(model: str | Path, *, input_size: int | None = None) -> LoadedModel:
+def open_model(
+    model: str | Path,
+    *,
+    adapter: str | Path | None = None,
+    input_size: int | None = None,
+    mask_token: str | None = None,
+) -> LoadedModel:
     """Load a model by its name or path.
 
     Parameters
     ----------
     model : str or Path
-        See `resolve_model`.
+        See `resolve_model`. An adapter file of rosgeo is put on the base that it names.
+    adapter : str or Path, optional
+        An adapter file of rosgeo, or an adapter's folder of peft, to put on the model.
     input_size : int, optional
         Side of the model's input in pixels. Default: see `SERVED_AT`, else the size that the weights were trained at.
+    mask_token : {"hq", "sam", "sum"}, optional
+        See `load_model`.
 
     Raises
     ------
-    InputFileNotFoundError, ModelError
-        See `resolve_model` and `load_model`.
+    InputFileNotFoundError, ModelError, OptionError
+        See `resolve_model`, `load_model` and `load_adapter`.
     """
     # Here, so that whoever only asks for names does not wait for torch.
+    from rosgeo.model.adapters import base_of_adapter, load_adapter
     from rosgeo.model.checkpoint import load_model
 
+    path = resolve_model(model)
+    base = base_of_adapter(path)
+    if base is not None:
+        if adapter is not None:
+            raise OptionError(f"{path} is an adapter itself, for {base}; pass one adapter only")
+        model, adapter, path = base, path, resolve_model(base)
     size = SERVED_AT.get(str(model)) if input_size is None else input_size
-    return load_model(resolve_model(model), input_size=size)
+    # An adapter may bring the HQ token that a mask token asks for, so the choice is checked on the whole.
+    loaded = load_model(path, input_size=size, mask_token=None if adapter is not None else mask_token)
+    return loaded if adapter is None else load_adapter(loaded, adapter, mask_token=mask_token)
 
 
 def resolve_model(model: str | Path) -> Path:
@@ -187,7 +206,7 @@ def resolve_model(model: str | Path) -> Path:
     Parameters
     ----------
     model : str or Path
-        A name in `MODELS`, or the path of a weights file.
+        A name in `MODELS`, or the path of a weights file or folder.
 
     Raises
     ------
@@ -199,14 +218,18 @@ def resolve_model(model: str | Path) -> Path:
     if str(model) in MODELS:
         entry = MODELS[str(model)]
         if entry.state == "not downloaded":
-            raise ModelError(f"model {entry.name!r} is not on this machine: run rosgeo models download {entry.name}, or {entry.by_hand}")
+            raise ModelError(
+                f"model {entry.name!r} is not on this machine: run rosgeo models download {entry.name}, or {entry.by_hand}"
+            )
         return entry.path
     path = Path(model)
-    if path.is_file():
+    if path.exists():  # a folder as well: what a run of ROS-SAM leaves
         return path
     if path.suffix or len(path.parts) > 1:
         raise InputFileNotFoundError(f"model {str(model)!r}: no such weights file; known names: {', '.join(MODELS)}")
-    raise ModelError(f"unknown model {str(model)!r}: expected one of {', '.join(MODELS)}, or the path of a weights file.{_hint(str(model))}")
+    raise ModelError(
+        f"unknown model {str(model)!r}: expected one of {', '.join(MODELS)}, or the path of a weights file.{_hint(str(model))}"
+    )
 
 
 def _hint(name: str) -> str:

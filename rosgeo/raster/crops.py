@@ -41,6 +41,7 @@ class CropReader:
         self.bands = bands
         self.stretch = stretch
         self.padding_rgb = padding_rgb
+        self._last: tuple[CropWindow, UInt8Array, BoolArray] | None = None
 
     def read(self, window: CropWindow, box_px: FloatArray, row: int) -> Crop:
         """Read one crop.
@@ -58,7 +59,15 @@ class CropReader:
         -------
         Crop
             Padded outside the raster and on nodata, where `valid` is False. Windows over `MAX_READ_SIDE` are averaged over whole pixels.
+            Crops of the same window that are read one after the other hold the same arrays.
         """
+        if self._last is None or self._last[0] != window:
+            self._last = (window, *self._picture(window))
+        _, image, valid = self._last
+        return Crop(row, window, np.clip(window.px_to_crop(box_px), 0, window.size), image, valid)
+
+    def _picture(self, window: CropWindow) -> tuple[UInt8Array, BoolArray]:
+        """RGB (3, s, s) of a window and where it is valid (s, s)."""
         step = decimation_of(window)
         shape = self.source.grid.shape
         rows, cols = window.readable(shape)
@@ -74,8 +83,7 @@ class CropReader:
                 valid[paste] = good
             else:
                 self._read_averaged(window, step, image, valid)
-        box_crop = np.clip(window.px_to_crop(box_px), 0, window.size)
-        return Crop(row, window, box_crop, image, valid)
+        return image, valid
 
     def _pixels(self, rows: slice, cols: slice) -> tuple[UInt8Array, BoolArray]:
         values, valid = self.source.read(self.bands, rows, cols)

@@ -33,7 +33,8 @@ class ObjectResult:
     ----------
     id : int
         Row of the input.
-    status : {"ok", "empty", "outside", "nodata", "invalid"}
+    status : {"ok", "empty", "outside", "nodata", "invalid", "failed"}
+        ``failed``: the model gave no number.
     polygon_map : Polygon, MultiPolygon or None
         In the raster's map frame.
     score, stability : float

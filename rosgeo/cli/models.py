@@ -1,0 +1,294 @@
+"""``rosgeo models``: the weights files that have a name, and files of the user's own."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import torch
+
+    from rosgeo.model.download import Progress
+    from rosgeo.model.network import RosSam
+    from rosgeo.model.registry import ModelEntry
+
+__all__ = ["DownloadBar", "models_group"]
+
+
+@click.group("models", short_help="List, download, convert and check weights files.")
+def models_group() -> None:
+    """Models by name, and their weights files.
+
+    Nothing is downloaded unless `rosgeo models download` is run. ROSGEO_CACHE names another folder for the files, ROSGEO_MODELS_URL a
+    mirror to fetch them from, and ROSGEO_OFFLINE=1 forbids downloads.
+    """
+
+
+@models_group.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print all that is known of each, as JSON.")
+def list_command(as_json: bool) -> None:
+    """Show the models that have a name."""
+    from rosgeo.model.registry import MODELS
+
+    if as_json:
+        click.echo(json.dumps([_facts(entry) for entry in MODELS.values()]))
+        return
+    rows = [["NAME", "SIZE", "STATE", "LICENCE", "DESCRIPTION"]]
+    # Of the licence only its name: what more there is to say stands in `info`.
+    rows += [[e.name, _size(_bytes_of(e)), e.state, e.licence.split(";")[0], e.description] for e in MODELS.values()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+@models_group.command("info")
+@click.argument("name")
+def info_command(name: str) -> None:
+    """Show all that is known of a model."""
+    from rosgeo.model.registry import entry_of
+
+    facts = _facts(entry_of(name))
+    facts["size"] = "not known before the download" if facts["size"] is None else f"{facts['size']:,} bytes"
+    for key, value in facts.items():
+        if value != "":
+            click.echo(f"{key + ':':13}{value}")
+
+
+@models_group.command("download")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+def download_command(names: tuple[str, ...]) -> None:
+    """Download models, and show where they are.
+
+    A download that breaks off goes on from there when the command is run again. The file is used only with the right hash.
+    """
+    from rosgeo.model.download import download, is_downloaded
+    from rosgeo.model.registry import entry_of
+
+    for entry in [entry_of(name) for name in names]:
+        click.echo(f"{entry.name}: licence: {entry.licence}; source: {entry.source}")
+        if entry.embedded:
+            click.echo(f"{entry.name}: comes with rosgeo, nothing to download")
+        elif is_downloaded(entry):
+            click.echo(f"{entry.name}: already downloaded, its hash is right")
+        else:
+            if entry.path.is_file():
+                click.echo(f"{entry.name}: the file that is there has another hash; it is downloaded again")
+            with DownloadBar(entry.file) as progress:
+                download(entry, progress=progress)
+        click.echo(str(entry.path))
+
+
+@models_group.command("path")
+@click.argument("name")
+def path_command(name: str) -> None:
+    """Print where a model's file is, for scripts."""
+    from rosgeo.model.registry import entry_of, resolve_model
+
+    click.echo(str(resolve_model(entry_of(name).name)))
+
+
+@models_group.command("convert", short_help="Write any checkpoint as rosgeo's own single file.")
+@click.argument("source", metavar="IN")
+@click.argument("output", metavar="OUT")
+@click.option(
+    "--dtype",
+    default="float16",
+    show_default=True,
+    type=click.Choice(["float16", "float32", "bfloat16"]),
+    help="Type of the stored numbers.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+def convert_command(source: str, output: str, dtype: str, overwrite: bool) -> None:
+    r"""Write the checkpoint IN, a file, a ROS-SAM run's folder or a model's name, as rosgeo's own single file OUT (.safetensors).
+
+    \b
+    rosgeo models convert sam_hq_vit_b.pth hq-b.safetensors
+    """
+    from rosgeo.errors import OutputError, RosgeoError
+    from rosgeo.model.registry import resolve_model
+
+    path = resolve_model(source)
+    if Path(output).suffix.lower() != ".safetensors":
+        raise OutputError(f"{output}: rosgeo's weights files end in .safetensors; name the output so")
+    import torch
+
+    from rosgeo.model.checkpoint import load_model, save_model
+    from rosgeo.vector.write import check_output, replacing
+
+    target = check_output(output, overwrite=overwrite, inputs=(str(path),))
+    loaded = load_model(path)
+    stored: torch.dtype = getattr(torch, dtype)
+    _check_range(loaded.network, stored, path)
+    card = {**loaded.card, "converted_from": {"file": path.name, "sha256": loaded.sha256}}
+    with replacing(target) as partial:
+        try:
+            save_model(loaded.network, partial, card=card, dtype=stored)
+        except RosgeoError:
+            raise
+        except Exception as error:  # safetensors' own for a full disk is no OSError
+            raise OutputError(f"{target} cannot be written: {' '.join(str(error).split())[:200]}") from error
+    click.echo(f"{target}: {loaded.name} ({loaded.kind}), {dtype}, {_size(target.stat().st_size)}")
+
+
+@models_group.command("verify", short_help="Say what a weights file is and whether it is whole.")
+@click.argument("file", metavar="FILE|NAME")
+def verify_command(file: str) -> None:
+    """Say what a weights file is, and load it.
+
+    Prints its hashes, whether it is one of the models that have a name, and what is in it.
+    """
+    from rosgeo.errors import ModelError
+    from rosgeo.model.registry import MODELS, resolve_model
+
+    path = resolve_model(file)
+    hashes = _hashes(path)
+    known = next((e.name for e in MODELS.values() if _is(e, hashes)), None)
+    asked = MODELS.get(file)
+    if asked is not None and known != asked.name:
+        raise ModelError(
+            f"{path} is not {file}: expected {asked.hash}, found {hashes[asked.hash.partition(':')[0]]}; "
+            f"it is damaged, or another file: run rosgeo models download {file} to replace it"
+        )
+    click.echo(f"{'file:':13}{path}")
+    for algorithm, digest in hashes.items():
+        click.echo(f"{algorithm + ':':13}{digest}")
+    click.echo(f"{'registered:':13}{known or _unknown(path)}")
+
+    from rosgeo.model.checkpoint import load_model
+
+    loaded = load_model(path)
+    click.echo(f"{'name:':13}{loaded.name}")
+    click.echo(f"{'format:':13}{loaded.kind}, {_container(path)}")
+    click.echo(f"{'holds:':13}{_counts(loaded.network)}")
+
+
+class DownloadBar:
+    """A tqdm bar of bytes on standard error, as a context manager that gives the download's callback.
+
+    Parameters
+    ----------
+    label : str
+        Stands before the bar.
+    """
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._bar: Any = None
+
+    def __enter__(self) -> Progress:
+        return self._update
+
+    def _update(self, done: int, total: int | None) -> None:
+        if self._bar is None:
+            from tqdm import tqdm
+
+            # initial: what an earlier call fetched counts as there, not as fast. disable=None: no bar where there is no terminal.
+            self._bar = tqdm(
+                desc=self._label,
+                total=total,
+                initial=done,
+                unit="B",
+                unit_scale=True,
+                file=sys.stderr,
+                dynamic_ncols=True,
+                disable=None,
+            )
+        self._bar.update(done - self._bar.n)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _facts(entry: ModelEntry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "description": entry.description,
+        "state": entry.state,
+        "licence": entry.licence,
+        "source": entry.source,
+        "url": entry.address,
+        "file": entry.file,
+        "size": _bytes_of(entry),
+        "hash": f"sha256:{_hashes(entry.path)['sha256']}" if entry.embedded else entry.hash,
+        "path": str(entry.path),
+    }
+
+
+def _bytes_of(entry: ModelEntry) -> int | None:
+    return entry.path.stat().st_size if entry.size is None and entry.path.is_file() else entry.size
+
+
+def _size(count: int | None) -> str:
+    if count is None:
+        return "-"
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+def _hashes(path: Path) -> dict[str, str]:
+    import pooch  # type: ignore[import-untyped]
+
+    from rosgeo.errors import ModelError
+
+    if path.is_dir():  # of a ROS-SAM run
+        from rosgeo.model.checkpoint import sha256_of
+
+        return {"sha256": sha256_of(path)}
+    try:
+        return {algorithm: pooch.file_hash(str(path), alg=algorithm) for algorithm in ("sha256", "md5")}
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _is(entry: ModelEntry, hashes: dict[str, str]) -> bool:
+    """Whether a file with these hashes is a model's."""
+    if entry.embedded:
+        return _hashes(entry.path) == hashes
+    algorithm, _, digest = entry.hash.partition(":")
+    return hashes.get(algorithm) == digest
+
+
+def _unknown(path: Path) -> str:
+    from rosgeo.model.registry import MODELS
+
+    namesake = next((entry.name for entry in MODELS.values() if entry.file == path.name), None)
+    return (
+        f"no: it is named like the file of {namesake}, but its hash is another"
+        if namesake
+        else "no, it is none of the models with a name"
+    )
+
+
+def _container(path: Path) -> str:
+    from safetensors import SafetensorError, safe_open
+
+    if path.is_dir():
+        return "a folder"
+    try:
+        with safe_open(path, "pt") as file:
+            return f"safetensors ({(file.metadata() or {}).get('format', 'no metadata')})"
+    except SafetensorError:
+        return "PyTorch checkpoint"
+
+
+def _counts(network: RosSam) -> str:
+    numbers = sum(value.numel() for value in network.parameters())
+    return f"{len(network.state_dict())} tensors, {numbers:,} parameters"
+
+
+def _check_range(network: RosSam, dtype: torch.dtype, path: Path) -> None:
+    """Raise ModelError where a number is not finite, and OptionError where it would not be any more."""
+    from rosgeo.errors import ModelError, OptionError
+
+    for name, value in network.state_dict().items():
+        if not bool(value.isfinite().all()):
+            raise ModelError(f"{path}: {name} holds numbers that are not finite; the file is damaged, or its training went astray")
+        if bool((~value.to(dtype).isfinite()).any()):
+            raise OptionError(
+                f"{path}: {name} holds numbers up to {value.abs().max().item():.3g}, which {str(dtype).removeprefix('torch.')} does not "
+                "reach; pass --dtype bfloat16 or float32"
+            )
