@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = [
     "BoxesError",
     "CRSMismatchError",
+    "ClusterError",
     "ConfigError",
     "DeviceError",
     "DownloadError",
@@ -20,8 +21,10 @@ __all__ = [
     "OutputError",
     "PixelFrameWarning",
     "RasterError",
+    "ResumeError",
     "RosgeoError",
     "RosgeoWarning",
+    "RunInterruptedError",
     "TrainingDataError",
     "UserInputError",
 ]
@@ -77,6 +80,18 @@ class DownloadError(RosgeoError, OSError):
 
 class TrainingDataError(UserInputError, ValueError):
     """Training or evaluation data cannot be read or hold no usable object."""
+
+
+class ResumeError(UserInputError, ValueError):
+    """A run cannot go on from what an earlier one left."""
+
+
+class ClusterError(RosgeoError, RuntimeError):
+    """The Dask cluster cannot run the work."""
+
+
+class RunInterruptedError(RosgeoError, KeyboardInterrupt):
+    """The user stopped the work; the message says how to go on."""
 
 
 class RosgeoWarning(UserWarning):

@@ -2,97 +2,46 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
 
 import numpy as np
 
-from rosgeo.errors import OptionError
+from rosgeo.errors import RunInterruptedError
+from rosgeo.executors import Progress, Tally, collect, run_local, run_on_cluster
 from rosgeo.geometry.plan import Plan, make_plan
-from rosgeo.geometry.windows import CropPolicy
-from rosgeo.inference.crops import PADDING_RGB, Resampling
+from rosgeo.inference.crops import PADDING_RGB
 from rosgeo.inference.predict import Segmenter
+from rosgeo.journal import Journal
 from rosgeo.model.registry import DEFAULT_MODEL, open_model
-from rosgeo.prompts import Axes, Prompts, place_boxes, require_reachable
+from rosgeo.options import SegmentOptions, make_options
+from rosgeo.prompts import Prompts, place_boxes, require_reachable
 from rosgeo.provenance import run_record
-from rosgeo.raster.bands import parse_bands, parse_stretch
+from rosgeo.raster.bands import parse_stretch
 from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource, open_source
-from rosgeo.types import Boxes, Crop, FloatArray, ObjectMask, Tile
-from rosgeo.vector.polygonize import OutlineOptions, map_precision, mask_to_polygon, polygon_to_map
-from rosgeo.vector.read import crs_label, parse_crs, read_boxes
+from rosgeo.tiles import TileRunner
+from rosgeo.types import Boxes, Tile
+from rosgeo.vector.read import parse_crs, read_boxes
 from rosgeo.vector.result import ObjectResult, assemble_result, refuse_clashing_columns
 from rosgeo.vector.write import check_columns, check_output, output_driver, write_result
 
 if TYPE_CHECKING:
     import geopandas as gpd
+    from distributed import Client
     from pyproj import CRS
 
 __all__ = ["SegmentOptions", "SegmentRun", "segment", "segment_run"]
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class SegmentOptions:
-    """Every option of a run, as given.
-
-    Attributes
-    ----------
-    model : str
-        Name of a model or path of its weights.
-    adapter : str or None
-        Adapter to put on the model; see `open_model`.
-    mask_token : {"hq", "sam", "sum"} or None
-        Whose mask is served; None for the model's own choice.
-    input_size : int or None
-        Side of the model's input in pixels; None for the model's own.
-    device, precision : str
-        See `choose_device` and `choose_precision`.
-    batch_size : int or None
-        Crops a pass; None: 1 on a CPU, 16 on a GPU.
-    bands : tuple of int or None
-        One or three bands, from 1.
-    stretch : str
-        ``auto``, ``none``, ``percentile:LO,HI`` or ``range:LO,HI``.
-    crop : CropPolicy
-        How crops are cut.
-    resample : {"bicubic", "bilinear"}
-        How crops are brought to the model's input.
-    axes : {"auto", "map", "raster"}
-        Along which axes prompts and crops lie; see `place_boxes`.
-    outline : OutlineOptions
-        How masks become polygons.
-    boxes_crs, layer, where : str or None
-        How the boxes are read.
-    crs : str or None
-        CRS of the result; None for the raster's.
-    """
-
-    model: str = DEFAULT_MODEL
-    adapter: str | None = None
-    mask_token: str | None = None
-    input_size: int | None = None
-    device: str = "auto"
-    precision: str = "auto"
-    batch_size: int | None = None
-    bands: tuple[int, ...] | None = None
-    stretch: str = "auto"
-    crop: CropPolicy = field(default_factory=CropPolicy)
-    resample: Resampling = "bicubic"
-    axes: Axes = "auto"
-    outline: OutlineOptions = field(default_factory=OutlineOptions)
-    boxes_crs: str | None = None
-    layer: str | None = None
-    where: str | None = None
-    crs: str | None = None
 
 
 @dataclass(frozen=True)
@@ -145,6 +94,8 @@ def segment(
     layer: str | None = None,
     where: str | None = None,
     crs: str | CRS | None = None,
+    resume: bool = False,
+    client: Client | None = None,
     progress: Progress | None = None,
 ) -> gpd.GeoDataFrame:
     """Segment the object in each box of a scene.
@@ -203,6 +154,10 @@ def segment(
         Layer, and an SQL condition on its attributes.
     crs : str or CRS, optional
         CRS of the result. Default: the raster's.
+    resume : bool
+        Go on where a killed run of the same input and options to the same `output` was; see `Journal`.
+    client : distributed.Client, optional
+        Run the tiles on its cluster. The scene is a path that every worker can open, or a lazy DataArray.
     progress : callable, optional
         Called with the number of objects done and their total.
 
@@ -223,36 +178,33 @@ def segment(
     >>> import rosgeo
     >>> outlines = rosgeo.segment("scene.tif", "boxes.gpkg")  # doctest: +SKIP
     """
-    policy = CropPolicy(mode=_choice("crop", crop, ("auto", "paper", "tiles", "whole")))
-    if crop_factor is not None:
-        policy = replace(policy, factor=crop_factor)
-    if crop_side is not None:
-        policy = replace(policy, paper_side=crop_side)
-    options = SegmentOptions(
-        model=str(model),
-        adapter=None if adapter is None else str(adapter),
+    options = make_options(
+        model=model,
+        adapter=adapter,
         mask_token=mask_token,
         input_size=input_size,
         device=device,
         precision=precision,
         batch_size=batch_size,
-        bands=parse_bands(bands),
+        bands=bands,
         stretch=stretch,
-        crop=policy,
-        resample=_choice("resample", resample, ("bicubic", "bilinear")),
-        axes=_choice("axes", axes, ("auto", "map", "raster")),
-        outline=OutlineOptions(
-            outline=_choice("outline", outline, ("smooth", "pixel")),
-            parts=_choice("parts", parts, ("all", "largest")),
-            min_area=min_area,
-            simplify=simplify,
-        ),
-        boxes_crs=_crs_text(boxes_crs),
+        crop=crop,
+        crop_factor=crop_factor,
+        crop_side=crop_side,
+        resample=resample,
+        axes=axes,
+        outline=outline,
+        parts=parts,
+        min_area=min_area,
+        simplify=simplify,
+        boxes_crs=boxes_crs,
         layer=layer,
         where=where,
-        crs=_crs_text(crs),
+        crs=crs,
     )
-    return segment_run(scene, boxes, options, output=output, overwrite=overwrite, progress=progress).result
+    return segment_run(
+        scene, boxes, options, output=output, overwrite=overwrite, resume=resume, client=client, progress=progress
+    ).result
 
 
 def segment_run(
@@ -262,6 +214,8 @@ def segment_run(
     *,
     output: str | Path | None = None,
     overwrite: bool = False,
+    resume: bool = False,
+    client: Client | None = None,
     progress: Progress | None = None,
     segmenter: Segmenter | None = None,
 ) -> SegmentRun:
@@ -269,7 +223,7 @@ def segment_run(
 
     Parameters
     ----------
-    scene, boxes, output, overwrite, progress
+    scene, boxes, output, overwrite, resume, client, progress
         See `segment`.
     options : SegmentOptions
         All else.
@@ -298,15 +252,23 @@ def segment_run(
         plan = make_plan(prompts.boxes_px, prompts.usable, source.grid.shape, options.crop)
         reader = open_reader(source, bands=options.bands, stretch=rule, padding_rgb=PADDING_RGB)
         segmenter = segmenter or _segmenter(options)
-        objects = _skipped(plan)
-        done = len(objects)
-        if progress is not None:
-            progress(done, len(frame))
-        for result in _run_tiles(plan.tiles, reader, segmenter, options.outline):
-            objects.append(result)
-            if progress is not None:
-                progress(len(objects), len(frame))
         facts = _facts(options, segmenter, reader, prompts.axes)
+        journal = None
+        if output is not None:
+            deciding = _deciding_facts(facts, source, scene, prompts.boxes_px, frame)
+            journal = Journal(output, deciding, resume=resume)
+        finished = {} if journal is None else journal.finished
+        objects = _skipped(plan) + [result for results in finished.values() for result in results]
+        tiles = [(number, tile) for number, tile in enumerate(plan.tiles) if number not in finished]
+        tally = Tally(len(frame), objects, progress)
+        try:
+            work = _work(tiles, scene, prompts, reader, segmenter, options, client)
+            objects += collect(work, dict(tiles), journal, tally)
+        except KeyboardInterrupt:
+            raise RunInterruptedError(_interrupted(tally, journal)) from None
+        finally:
+            if journal is not None:
+                journal.close()
     rows = frame.index.to_numpy(dtype=np.int64) if isinstance(boxes, str | Path) else None
     result = assemble_result(frame, objects, source.grid.crs, segmenter.model.name, out_crs=out_crs, rows=rows)
     record = run_record(
@@ -318,6 +280,8 @@ def segment_run(
     )
     if output is not None:
         write_result(result, output, record)
+    if journal is not None:
+        journal.remove()
     return SegmentRun(result, record, prompts.boxes_px, prompts.axes)
 
 
@@ -339,47 +303,52 @@ def _skipped(plan: Plan) -> list[ObjectResult]:
     return invalid + [ObjectResult(int(i), "outside") for i in np.flatnonzero(plan.outside)]
 
 
-def _run_tiles(tiles: Iterable[Tile], reader: CropReader, segmenter: Segmenter, outline: OutlineOptions) -> Iterator[ObjectResult]:
-    """Read, segment and polygonise tile by tile; one result for each box of the tiles."""
-    grid = reader.source.grid
-    precision = map_precision(grid)
-    for tile in tiles:
-        boxes = {int(row): box for row, box in zip(tile.boxes.ids, tile.boxes.xyxy, strict=True)}
-        on_nodata: list[int] = []
-        # Crops are read as the model asks for them, so that only a batch of them is held.
-        for mask in segmenter.segment(_crops_with_ground(tile, reader, on_nodata)):
-            yield _object_result(mask, boxes[mask.id], reader, outline, precision)
-        yield from (ObjectResult(row, "nodata") for row in on_nodata)
+def _interrupted(tally: Tally, journal: Journal | None) -> str:
+    go_on = "" if journal is None else "; run the same command with --resume to go on"
+    return f"interrupted with {tally.done} of {tally.total} objects done{go_on}"
 
 
-def _crops_with_ground(tile: Tile, reader: CropReader, on_nodata: list[int]) -> Iterator[Crop]:
-    """The crops of a tile whose box holds a valid pixel; the rows of the others go to `on_nodata`."""
-    for window, box, row in zip(tile.windows, tile.boxes.xyxy, tile.boxes.ids, strict=True):
-        crop = reader.read(window, box, int(row))
-        if _sees_box(crop):
-            yield crop
-        else:
-            on_nodata.append(int(row))
+def _work(
+    tiles: list[tuple[int, Tile]],
+    scene: Any,
+    prompts: Prompts,
+    reader: CropReader,
+    segmenter: Segmenter,
+    options: SegmentOptions,
+    client: Client | None,
+) -> Iterator[tuple[int, ObjectResult]]:
+    """Run tiles here, or on a cluster; the results as they come, each with the number of its tile."""
+    if client is None:
+        return run_local(tiles, TileRunner(reader, segmenter, options.outline))
+    from rosgeo.cluster import ClusterJob, run_job
+
+    job = ClusterJob(
+        key=uuid4().hex,
+        scene=scene,
+        upright=prompts.axes == "map",
+        bands=reader.bands,
+        stretch=reader.stretch,
+        outline=options.outline,
+        sha256=segmenter.model.sha256,
+        **{key: getattr(options, key) for key in _OF_THE_MODEL},
+    )
+    return run_on_cluster(tiles, job, run_job, client)
 
 
-def _object_result(
-    mask: ObjectMask, box_px: FloatArray, reader: CropReader, outline: OutlineOptions, precision: float
-) -> ObjectResult:
-    if not np.isfinite(mask.logits).all():
-        return ObjectResult(mask.id, "failed")
-    polygon = mask_to_polygon(mask, box_px, outline)
-    on_map = polygon_to_map(polygon, reader.source.grid, precision) if polygon is not None else None
-    status = "ok" if on_map is not None else "empty"
-    return ObjectResult(mask.id, status, on_map, mask.predicted_iou, mask.stability)  # type: ignore[arg-type]
+_OF_THE_MODEL = ("model", "adapter", "mask_token", "input_size", "device", "precision", "batch_size", "resample")
 
 
-def _sees_box(crop: Crop) -> bool:
-    """True where the box holds at least one valid pixel."""
-    scale = crop.valid.shape[0] / crop.window.size
-    x_min, y_min, x_max, y_max = crop.box_crop * scale
-    rows = slice(int(np.floor(y_min)), int(np.ceil(y_max)))
-    cols = slice(int(np.floor(x_min)), int(np.ceil(x_max)))
-    return bool(crop.valid[rows, cols].any())
+def _deciding_facts(
+    facts: dict[str, Any], source: RasterSource, scene: Any, boxes_px: Boxes, frame: gpd.GeoDataFrame
+) -> dict[str, str]:
+    """Everything that decides a run's results, as text by name; what only decides how fast they come is left out."""
+    path = Path(scene) if isinstance(scene, str | Path) and Path(scene).is_file() else None
+    boxes = sha256(boxes_px.xyxy.tobytes() + "".join(map(str, frame.columns)).encode()).hexdigest()[:16]
+    fixed = {key: value for key, value in facts.items() if key not in ("options", "device")}
+    options = {f"option {key}": value for key, value in facts["options"].items() if key not in ("batch_size", "device")}
+    place = {"scene": source.name, "scene size": source.grid.shape, "boxes": f"{len(frame)} rows, {boxes}"}
+    file = {} if path is None else {"scene file": f"{path.stat().st_size} bytes of {path.stat().st_mtime_ns}"}
+    return {key: json.dumps(value, default=str) for key, value in {**place, **file, **fixed, **options}.items()}
 
 
 def _facts(options: SegmentOptions, segmenter: Segmenter, reader: CropReader, axes: str) -> dict[str, Any]:
@@ -401,14 +370,3 @@ def _facts(options: SegmentOptions, segmenter: Segmenter, reader: CropReader, ax
         "stretch": reader.stretch.record(),
         "axes": axes,
     }
-
-
-def _crs_text(crs: str | CRS | None) -> str | None:
-    """A CRS as text, for the record."""
-    return crs if crs is None or isinstance(crs, str) else crs_label(crs) if crs.to_authority() else crs.to_wkt()
-
-
-def _choice(option: str, value: str, choices: tuple[str, ...]) -> Any:
-    if value not in choices:
-        raise OptionError(f"{option} {value!r}: expected one of {', '.join(choices)}")
-    return value

@@ -157,6 +157,13 @@ def test_an_adapter_file_on_its_base(trained: tuple[Path, Path, Tensor], tmp_pat
     save_model(open_model(adapter).network, tmp_path / "merged.safetensors", dtype=torch.float32)
     merged = logits(load_model(tmp_path / "merged.safetensors").network)
     assert float((merged - wanted).abs().max() / wanted.abs().max()) < 1e-5
+    # A size of its own, unless one is asked for.
+    side = load_model(base).network.config.input_size
+    larger = 2 * side if side < 128 else side + 64
+    sizes = [open_model(adapter, input_size=i).network.config.input_size for i in (None, larger)]
+    assert sizes == [side, larger]
+    with pytest.raises(OptionError, match="expected hq, sam or sum"):
+        open_model(adapter, mask_token="best")
     with pytest.raises(OptionError, match="is an adapter itself, for the-base; pass one adapter only"):
         open_model(adapter, adapter=adapter)
 

@@ -12,6 +12,8 @@ import click
 
 from rosgeo import __version__
 from rosgeo.cli.demo import demo_command
+from rosgeo.cli.evaluate import evaluate_command
+from rosgeo.cli.models import models_group
 from rosgeo.cli.segment import segment_command
 from rosgeo.cli.train import train_command
 from rosgeo.errors import RosgeoError, UserInputError
@@ -28,6 +30,10 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except KeyboardInterrupt as error:
+            # What a shell expects of a program that Ctrl-C ended.
+            click.echo(f"Error: {error}" if isinstance(error, RosgeoError) else "Error: interrupted", err=True)
+            sys.exit(130)
         except Exception as error:
             if debug:
                 traceback.print_exc()
@@ -63,4 +69,6 @@ def main(verbose: bool, debug: bool) -> None:
 
 main.add_command(segment_command)
 main.add_command(train_command)
+main.add_command(evaluate_command)
 main.add_command(demo_command)
+main.add_command(models_group)

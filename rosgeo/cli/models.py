@@ -109,18 +109,18 @@ def convert_command(source: str, output: str, dtype: str, overwrite: bool) -> No
     rosgeo models convert sam_hq_vit_b.pth hq-b.safetensors
     """
     from rosgeo.errors import OutputError, RosgeoError
-    from rosgeo.model.registry import resolve_model
+    from rosgeo.model.registry import open_model, resolve_model
 
     path = resolve_model(source)
     if Path(output).suffix.lower() != ".safetensors":
         raise OutputError(f"{output}: rosgeo's weights files end in .safetensors; name the output so")
     import torch
 
-    from rosgeo.model.checkpoint import load_model, save_model
+    from rosgeo.model.checkpoint import save_model
     from rosgeo.vector.write import check_output, replacing
 
     target = check_output(output, overwrite=overwrite, inputs=(str(path),))
-    loaded = load_model(path)
+    loaded = open_model(path)
     stored: torch.dtype = getattr(torch, dtype)
     _check_range(loaded.network, stored, path)
     card = {**loaded.card, "converted_from": {"file": path.name, "sha256": loaded.sha256}}
@@ -142,7 +142,7 @@ def verify_command(file: str) -> None:
     Prints its hashes, whether it is one of the models that have a name, and what is in it.
     """
     from rosgeo.errors import ModelError
-    from rosgeo.model.registry import MODELS, resolve_model
+    from rosgeo.model.registry import MODELS, open_model, resolve_model
 
     path = resolve_model(file)
     hashes = _hashes(path)
@@ -158,9 +158,7 @@ def verify_command(file: str) -> None:
         click.echo(f"{algorithm + ':':13}{digest}")
     click.echo(f"{'registered:':13}{known or _unknown(path)}")
 
-    from rosgeo.model.checkpoint import load_model
-
-    loaded = load_model(path)
+    loaded = open_model(path)
     click.echo(f"{'name:':13}{loaded.name}")
     click.echo(f"{'format:':13}{loaded.kind}, {_container(path)}")
     click.echo(f"{'holds:':13}{_counts(loaded.network)}")

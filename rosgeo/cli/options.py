@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
-__all__ = ["ProgressBar", "device_option", "quiet_option"]
+__all__ = ["ProgressBar", "cluster_client", "device_option", "quiet_option"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -16,6 +18,49 @@ quiet_option: Decorator = click.option("-q", "--quiet", is_flag=True, help="No p
 device_option: Decorator = click.option(
     "--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda, cuda:N or mps."
 )
+
+
+@contextmanager
+def cluster_client(workers: int | None, scheduler: str | None) -> Iterator[Any]:
+    """A client of the cluster that the options ask for; None where they ask for none.
+
+    Parameters
+    ----------
+    workers : int or None
+        Processes of one thread on this machine, started for the run.
+    scheduler : str or None
+        Address of a running cluster.
+    """
+    from rosgeo.errors import OptionError
+
+    if workers is not None and scheduler is not None:
+        raise OptionError("--workers and --scheduler were both given; expected one of them")
+    if workers is None and scheduler is None:
+        yield None
+        return
+    from distributed import Client, LocalCluster
+
+    # It sets up its own logging, at INFO, when it is imported.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    if scheduler is not None:
+        try:
+            client = Client(scheduler, timeout=10)  # type: ignore[no-untyped-call]
+        except (OSError, ValueError, TimeoutError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise OptionError(
+                f"--scheduler {scheduler}: no Dask scheduler answers there ({reason}). Start one with: dask scheduler"
+            ) from error
+        with client:
+            yield client
+        return
+    # One thread a process: the model's own threads would fight for the same cores.
+    with (
+        LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+        ) as cluster,
+        Client(cluster) as client,  # type: ignore[no-untyped-call]
+    ):
+        yield client
 
 
 class ProgressBar:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rosgeo.cli.options import ProgressBar, device_option, quiet_option
+from rosgeo.cli.options import ProgressBar, cluster_client, device_option, quiet_option
 
 if TYPE_CHECKING:
-    from rosgeo.pipeline import SegmentOptions, SegmentRun
+    from rosgeo.options import SegmentOptions
+    from rosgeo.pipeline import SegmentRun
 
 __all__ = ["segment_command"]
 
@@ -27,6 +28,11 @@ __all__ = ["segment_command"]
     help="Result: .gpkg (styled for QGIS, with the run's record), .parquet, .geojson or .fgb.  [default: SCENE_masks.gpkg here]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing result.")
+@click.option("--resume", is_flag=True, help="Go on where a killed run of the same input and options was.")
+@click.option(
+    "--workers", type=click.IntRange(1), metavar="N", help="Run tiles in N processes of this machine.  [default: this one]"
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Run tiles on a running Dask cluster, as in tcp://host:8786.")
 @click.option("--layer", metavar="NAME", help="Layer of BOXES; needed where it has more than one.")
 @click.option("--where", metavar="SQL", help="Take only boxes that meet this condition, as in \"class = 'ship'\".")
 @click.option("--boxes-crs", metavar="CRS", help="CRS of boxes that have none, as in EPSG:32650; 'pixel' for pixel coordinates.")
@@ -111,7 +117,17 @@ __all__ = ["segment_command"]
 @click.option("--json", "as_json", is_flag=True, help="Print the run's record as JSON.")
 @quiet_option
 def segment_command(
-    scene: str, boxes: str, output: str | None, overwrite: bool, preview: str | None, as_json: bool, quiet: bool, **choices: Any
+    scene: str,
+    boxes: str,
+    output: str | None,
+    overwrite: bool,
+    resume: bool,
+    workers: int | None,
+    scheduler: str | None,
+    preview: str | None,
+    as_json: bool,
+    quiet: bool,
+    **choices: Any,
 ) -> None:
     r"""Segment the object in each box of BOXES on the raster SCENE.
 
@@ -130,8 +146,10 @@ def segment_command(
         from rosgeo.preview import check_preview
 
         check_preview(preview, overwrite=overwrite, inputs=(scene, boxes, target))
-    with ProgressBar(shown=not quiet) as progress:
-        run = segment_run(scene, boxes, options, output=target, overwrite=overwrite, progress=progress)
+    with cluster_client(workers, scheduler) as client, ProgressBar(shown=not quiet) as progress:
+        run = segment_run(
+            scene, boxes, options, output=target, overwrite=overwrite, resume=resume, client=client, progress=progress
+        )
     if preview is not None:
         from rosgeo.preview import draw_preview
 
@@ -144,7 +162,7 @@ def segment_command(
 
 def _options(choices: dict[str, Any]) -> SegmentOptions:
     from rosgeo.geometry.windows import CropPolicy
-    from rosgeo.pipeline import SegmentOptions
+    from rosgeo.options import SegmentOptions
     from rosgeo.raster.bands import parse_bands
     from rosgeo.vector.polygonize import OutlineOptions
 

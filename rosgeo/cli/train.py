@@ -19,31 +19,36 @@ __all__ = ["train_command"]
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Change a key of CONFIG, as in optim.samples=6400. May be repeated.",
+    help="Change a key of CONFIG, as in stages.live.samples=6400. May be repeated.",
 )
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @quiet_option
 def train_command(config: str, overrides: tuple[str, ...], resume: bool, quiet: bool) -> None:
-    r"""Train the decoder of a model over its frozen backbone, as the YAML file CONFIG says.
+    r"""Train a model on labelled objects, as the YAML file CONFIG says.
 
     \b
+    rosgeo train configs/train/fine-tune.yaml --set data.train.0.raster=scene.tif --set data.train.0.labels=roofs.gpkg
     rosgeo train configs/train/rosgeo-small.yaml --set train=data/train --set backbone=dinov2_vits14.safetensors
     """
     from tqdm import tqdm
 
-    from rosgeo.training.config import read_config
     from rosgeo.training.loop import train
+    from rosgeo.training.parse import read_config
 
     bar: Any = None
 
     def on_step(step: int, steps: int, figures: dict[str, float]) -> None:
         nonlocal bar
         if bar is None:
-            bar = tqdm(total=steps, initial=step - 1, unit="step", file=sys.stderr, disable=quiet, dynamic_ncols=True)
+            bar = tqdm(total=steps, initial=step - 1, unit="update", file=sys.stderr, disable=quiet, dynamic_ncols=True)
         bar.update(step - bar.n)
         bar.set_postfix({key: f"{value:.3f}" for key, value in figures.items()}, refresh=False)
 
-    result = train(read_config(config, overrides), resume=resume, on_step=on_step)
+    def on_note(text: str) -> None:
+        if not quiet:
+            tqdm.write(text, file=sys.stderr)
+
+    result = train(read_config(config, overrides), resume=resume, on_step=on_step, on_note=on_note)
     if bar is not None:
         bar.close()
     if not quiet:

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rosgeo.errors import ModelError
-from rosgeo.model.checkpoint import LoadedModel, sha256_of, tensors_digest, with_mask_token
+from rosgeo.model.checkpoint import LoadedModel, adjusted, sha256_of, tensors_digest
 from rosgeo.model.foreign import describe_tensors, read_tensors
 from rosgeo.model.lora import LoraOptions, adapter_of, add_lora, load_peft
 from rosgeo.model.network import ModelConfig, RosSam
@@ -103,15 +103,19 @@ def base_of_adapter(path: str | Path) -> str | None:
     return metadata.get("base") if metadata.get("format") == ADAPTER_FORMAT else None
 
 
-def load_adapter(base: LoadedModel, path: str | Path, *, mask_token: str | None = None) -> LoadedModel:
+def load_adapter(
+    base: LoadedModel, path: str | Path, *, input_size: int | None = None, mask_token: str | None = None
+) -> LoadedModel:
     """Put an adapter on a base.
 
     Parameters
     ----------
     base : LoadedModel
-        Its input size is kept. Its network is used up where the adapter is peft's.
+        Its network is used up where the adapter is peft's.
     path : path
         rosgeo's adapter file, or a folder of peft.
+    input_size : int, optional
+        Side of the input in pixels. Default: the size that the adapter was trained at, or the base's for one of peft.
     mask_token : {"hq", "sam", "sum"}, optional
         Whose mask is served. Default: as the adapter says, or the base for one of peft.
 
@@ -125,7 +129,7 @@ def load_adapter(base: LoadedModel, path: str | Path, *, mask_token: str | None 
     source = Path(path)
     if source.is_dir():
         load_peft(base.network.image_encoder, source)
-        base.network.config = with_mask_token(base.network.config, mask_token)
+        base.network.config = adjusted(base.network.config, None, mask_token)
         return _with(base, base.network, source, base.name, base.card)
     tensors, metadata = read_tensors(source)
     if metadata.get("format") != ADAPTER_FORMAT:
@@ -134,8 +138,7 @@ def load_adapter(base: LoadedModel, path: str | Path, *, mask_token: str | None 
         )
     if tensors_digest(tensors) != metadata.get("digest"):
         raise ModelError(f"{source} is damaged: its tensors do not have the checksum that its metadata name. Copy it anew.")
-    config = replace(ModelConfig.from_json(metadata["config"]), input_size=base.network.config.input_size)
-    config = with_mask_token(config, mask_token)
+    config = adjusted(ModelConfig.from_json(metadata["config"]), input_size, mask_token)
     different = [f for f in _ENCODER_FIELDS if getattr(config, f) != getattr(base.network.config, f)]
     digest = encoder_digest(base.network.image_encoder)
     if different or digest != metadata["base_digest"]:

@@ -18,7 +18,7 @@ from rosgeo.model.foreign import Foreign, Tensors, read_foreign, read_tensors
 from rosgeo.model.lora import LoraOptions, adapter_of, add_lora, merge_lora
 from rosgeo.model.network import ModelConfig, RosSam
 
-__all__ = ["LoadedModel", "load_model", "save_model", "sha256_of", "tensors_digest", "with_mask_token"]
+__all__ = ["LoadedModel", "adjusted", "load_model", "save_model", "sha256_of", "tensors_digest"]
 
 FORMAT = "rosgeo-model-1"
 """Value of ``format`` in the metadata of rosgeo's own files."""
@@ -140,11 +140,11 @@ def load_model(path: str | Path, *, input_size: int | None = None, mask_token: s
     tensors, metadata = ({}, {}) if source.is_dir() else read_tensors(source)
     if metadata.get("format") == FORMAT:
         kind, config, card = "rosgeo", ModelConfig.from_json(metadata["config"]), json.loads(metadata.get("card", "{}"))
-        network = _filled(_adjusted(config, input_size, mask_token), {n: v.float() for n, v in tensors.items()}, source)
+        network = _filled(adjusted(config, input_size, mask_token), {n: v.float() for n, v in tensors.items()}, source)
     else:
         foreign = read_foreign(source)
         kind, card = foreign.kind, {}
-        network = _from_foreign(foreign, _adjusted(foreign.config, input_size, mask_token), source)
+        network = _from_foreign(foreign, adjusted(foreign.config, input_size, mask_token), source)
     return LoadedModel(
         network=network.eval().requires_grad_(False).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         name=network.config.name,
@@ -155,7 +155,8 @@ def load_model(path: str | Path, *, input_size: int | None = None, mask_token: s
     )
 
 
-def _adjusted(config: ModelConfig, input_size: int | None, mask_token: str | None) -> ModelConfig:
+def adjusted(config: ModelConfig, input_size: int | None, mask_token: str | None) -> ModelConfig:
+    """A configuration with another input size or mask token (None: its own); raises OptionError where it cannot have them."""
     if input_size is not None:
         if input_size % config.patch_size or input_size < 8 * config.patch_size:
             raise OptionError(
@@ -163,11 +164,6 @@ def _adjusted(config: ModelConfig, input_size: int | None, mask_token: str | Non
                 f"it was trained at {config.input_size}"
             )
         config = replace(config, input_size=input_size)
-    return with_mask_token(config, mask_token)
-
-
-def with_mask_token(config: ModelConfig, mask_token: str | None) -> ModelConfig:
-    """A configuration that serves another mask; raises OptionError where it has no such token. None changes nothing."""
     return config if mask_token is None else replace(config, mask_token=mask_token)  # type: ignore[arg-type]
 
 

@@ -118,7 +118,7 @@ class HQMaskDecoder(nn.Module):
         False: SAM's own decoder, without the HQ token and its branches.
     """
 
-    prompts_at_once = 4
+    prompts_at_once = 2
     """Prompts on one embedding that are decoded together where no gradient is wanted: as many as a CPU's caches hold."""
 
     def __init__(

@@ -195,9 +195,12 @@ def open_model(
             raise OptionError(f"{path} is an adapter itself, for {base}; pass one adapter only")
         model, adapter, path = base, path, resolve_model(base)
     size = SERVED_AT.get(str(model)) if input_size is None else input_size
-    # An adapter may bring the HQ token that a mask token asks for, so the choice is checked on the whole.
-    loaded = load_model(path, input_size=size, mask_token=None if adapter is not None else mask_token)
-    return loaded if adapter is None else load_adapter(loaded, adapter, mask_token=mask_token)
+    if adapter is None:
+        return load_model(path, input_size=size, mask_token=mask_token)
+    of_peft = Path(adapter).is_dir()
+    # One of rosgeo's brings a size of its own, and may bring the HQ token that a mask token asks for.
+    loaded = load_model(path, input_size=size if of_peft else None)
+    return load_adapter(loaded, adapter, input_size=input_size, mask_token=mask_token)
 
 
 def resolve_model(model: str | Path) -> Path:

@@ -1,0 +1,117 @@
+"""``rosgeo evaluate DATA``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rosgeo.cli.options import ProgressBar, device_option, quiet_option
+
+if TYPE_CHECKING:
+    from rosgeo.training.data import LabelledObject
+    from rosgeo.training.evaluate import Evaluation, Pipeline
+
+__all__ = ["evaluate_command"]
+
+
+@click.command("evaluate", short_help="Score a model on labelled data.")
+@click.argument("data", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--model", default="rosgeo-small", show_default=True, metavar="NAME|PATH", help="As for rosgeo segment.")
+@click.option("--adapter", metavar="PATH", help="As for rosgeo segment.")
+@click.option("--mask-token", type=click.Choice(["hq", "sam", "sum"]), help="As for rosgeo segment.")
+@click.option("--input-size", type=click.IntRange(1), metavar="PX", help="As for rosgeo segment.")
+@click.option("--crop-factor", type=float, metavar="F", help="Side of a crop over the box's longer side.")
+@click.option("--every", default=1, show_default=True, type=click.IntRange(1), metavar="N", help="Take every N-th picture.")
+@click.option(
+    "--ablate",
+    type=click.Choice(["pipeline"]),
+    help="pipeline: the rows of the ROS-SAM paper's Tables 1 and 2, on this model and data.",
+)
+@click.option(
+    "--json", "json_path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Also write the figures here."
+)
+@device_option
+@quiet_option
+def evaluate_command(
+    data: Path, every: int, ablate: str | None, json_path: Path | None, crop_factor: float | None, quiet: bool, **choices: Any
+) -> None:
+    r"""Score a model on DATA, a COCO folder (images/ and instances.json): each object is segmented from its own box.
+
+    \b
+    rosgeo evaluate data/val
+    rosgeo evaluate data/val --model sam_vit_l_0b3195.pth --ablate pipeline
+    """
+    from rosgeo.geometry.windows import CropPolicy
+    from rosgeo.inference.predict import Segmenter
+    from rosgeo.model.registry import open_model
+    from rosgeo.training.data import read_coco
+    from rosgeo.training.evaluate import PIPELINE_ABLATION, evaluate, pipeline_ablation
+
+    objects = _every(read_coco(data)[0], every)
+    device = choices.pop("device")
+    model = open_model(**choices)
+    with ProgressBar(shown=not quiet) as progress:
+        total = len(objects) * (len(PIPELINE_ABLATION) if ablate else 1)
+        done = iter(range(1, total + 1))
+
+        def tick() -> None:
+            progress(next(done), total)
+
+        if ablate:
+            rows = pipeline_ablation(objects, model, device=device, on_object=tick)
+        else:
+            policy = CropPolicy() if crop_factor is None else replace(CropPolicy(), factor=crop_factor)
+            rows = []
+            result = evaluate(objects, Segmenter(model, device=device), policy, on_object=tick)
+    if rows:
+        figures: dict[str, Any] = {"rows": [{"pipeline": row.name, **_short(e)} for row, e in rows]}
+        click.echo(ablation_table(rows))
+    else:
+        figures = result.summary()
+        click.echo(score_table(result))
+    if json_path is not None:
+        record = {"model": model.name, "sha256": model.sha256, "data": data.name, **figures}
+        json_path.write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+def _every(objects: list[LabelledObject], step: int) -> list[LabelledObject]:
+    pictures = set(sorted({o.image_path for o in objects})[::step])
+    return [o for o in objects if o.image_path in pictures]
+
+
+def _short(result: Evaluation) -> dict[str, Any]:
+    keys = ("image_iou", "image_biou", "object_iou", "seconds_an_object")
+    return {key: value for key, value in result.summary().items() if key in keys}
+
+
+def ablation_table(rows: Sequence[tuple[Pipeline, Evaluation]]) -> str:
+    """Image IoU and BIoU (as in the paper), object IoU and seconds of each pipeline, as a Markdown table."""
+    lines = ["| pipeline | image IoU | image BIoU | object IoU | s an object |", "| --- | --- | --- | --- | --- |"]
+    for row, result in rows:
+        figures = (result.image_iou.mean(), result.image_biou.mean(), result.iou.mean())
+        lines.append(f"| {row.name} | {' | '.join(f'{v:.4f}' for v in figures)} | {result.seconds_an_object:.2f} |")
+    return "\n".join(lines)
+
+
+def score_table(result: Evaluation) -> str:
+    """All figures of one evaluation, as Markdown tables."""
+    lines = [
+        f"objects {len(result.objects)}, pictures {len(result.image_iou)}, {result.seconds_an_object:.2f} s an object",
+        f"image IoU {result.image_iou.mean():.4f}, image BIoU {result.image_biou.mean():.4f}",
+        f"mean error of the score {abs(result.iou - result.score).mean():.4f}",
+        "",
+        "| | objects | mean IoU |",
+        "| --- | --- | --- |",
+        f"| **all** | {len(result.objects)} | **{result.iou.mean():.4f}** |",
+    ]
+    for groups in (result.by_class(), result.by_size()):
+        lines += [f"| {name} | {count} | {value:.4f} |" for name, (count, value) in groups.items()]
+    lines += ["", "| score | objects | mean score | mean IoU |", "| --- | --- | --- | --- |"]
+    bins = result.calibration()
+    lines += [f"| from {b['from']:.1f} | {b['objects']} | {b['score']:.3f} | {b['iou']:.3f} |" for b in bins]
+    return "\n".join(lines)

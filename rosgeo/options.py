@@ -1,0 +1,130 @@
+"""The options of a run, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rosgeo.errors import OptionError
+from rosgeo.geometry.windows import CropPolicy
+from rosgeo.inference.crops import Resampling
+from rosgeo.model.registry import DEFAULT_MODEL
+from rosgeo.prompts import Axes
+from rosgeo.raster.bands import parse_bands
+from rosgeo.vector.polygonize import OutlineOptions
+from rosgeo.vector.read import crs_label
+
+if TYPE_CHECKING:
+    from pyproj import CRS
+
+__all__ = ["SegmentOptions", "make_options"]
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """Every option of a run, as given.
+
+    Attributes
+    ----------
+    model : str
+        Name of a model or path of its weights.
+    adapter : str or None
+        Adapter to put on the model; see `open_model`.
+    mask_token : {"hq", "sam", "sum"} or None
+        Whose mask is served; None for the model's own choice.
+    input_size : int or None
+        Side of the model's input in pixels; None for the model's own.
+    device, precision : str
+        See `choose_device` and `choose_precision`.
+    batch_size : int or None
+        Crops a pass; None: 1 on a CPU, 16 on a GPU.
+    bands : tuple of int or None
+        One or three bands, from 1.
+    stretch : str
+        ``auto``, ``none``, ``percentile:LO,HI`` or ``range:LO,HI``.
+    crop : CropPolicy
+        How crops are cut.
+    resample : {"bicubic", "bilinear"}
+        How crops are brought to the model's input.
+    axes : {"auto", "map", "raster"}
+        Along which axes prompts and crops lie; see `place_boxes`.
+    outline : OutlineOptions
+        How masks become polygons.
+    boxes_crs, layer, where : str or None
+        How the boxes are read.
+    crs : str or None
+        CRS of the result; None for the raster's.
+    """
+
+    model: str = DEFAULT_MODEL
+    adapter: str | None = None
+    mask_token: str | None = None
+    input_size: int | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int | None = None
+    bands: tuple[int, ...] | None = None
+    stretch: str = "auto"
+    crop: CropPolicy = field(default_factory=CropPolicy)
+    resample: Resampling = "bicubic"
+    axes: Axes = "auto"
+    outline: OutlineOptions = field(default_factory=OutlineOptions)
+    boxes_crs: str | None = None
+    layer: str | None = None
+    where: str | None = None
+    crs: str | None = None
+
+
+def make_options(
+    *,
+    model: str | Path,
+    adapter: str | Path | None,
+    bands: str | tuple[int, ...] | None,
+    crop: str,
+    crop_factor: float | None,
+    crop_side: int | None,
+    resample: str,
+    axes: str,
+    outline: str,
+    parts: str,
+    min_area: float | None,
+    simplify: float,
+    boxes_crs: str | CRS | None,
+    crs: str | CRS | None,
+    **as_given: Any,
+) -> SegmentOptions:
+    """The options of `rosgeo.segment`, checked; raises OptionError for a value outside its choices."""
+    policy = CropPolicy(mode=_choice("crop", crop, ("auto", "paper", "tiles", "whole")))
+    if crop_factor is not None:
+        policy = replace(policy, factor=crop_factor)
+    if crop_side is not None:
+        policy = replace(policy, paper_side=crop_side)
+    return SegmentOptions(
+        model=str(model),
+        adapter=None if adapter is None else str(adapter),
+        bands=parse_bands(bands),
+        crop=policy,
+        resample=_choice("resample", resample, ("bicubic", "bilinear")),
+        axes=_choice("axes", axes, ("auto", "map", "raster")),
+        outline=OutlineOptions(
+            outline=_choice("outline", outline, ("smooth", "pixel")),
+            parts=_choice("parts", parts, ("all", "largest")),
+            min_area=min_area,
+            simplify=simplify,
+        ),
+        boxes_crs=_crs_text(boxes_crs),
+        crs=_crs_text(crs),
+        **as_given,
+    )
+
+
+def _crs_text(crs: str | CRS | None) -> str | None:
+    """A CRS as text, for the record."""
+    return crs if crs is None or isinstance(crs, str) else crs_label(crs) if crs.to_authority() else crs.to_wkt()
+
+
+def _choice(option: str, value: str, choices: tuple[str, ...]) -> Any:
+    if value not in choices:
+        raise OptionError(f"{option} {value!r}: expected one of {', '.join(choices)}")
+    return value
