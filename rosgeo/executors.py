@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "Tally", "collect", "run_local", "run_on_cluster"]
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int, dict[str, int]], None]
 
 Numbered = tuple[int, ObjectResult]
 
@@ -189,7 +189,7 @@ class Tally:
     done : iterable of ObjectResult
         Results that are there already.
     progress : callable or None
-        Called with the number of objects done and their total.
+        Called with the number of objects done, their total, and the number of each status.
     """
 
     def __init__(self, total: int, done: Iterable[ObjectResult], progress: Progress | None) -> None:
@@ -210,7 +210,7 @@ class Tally:
 
     def _tell(self) -> None:
         if self._progress is not None:
-            self._progress(self.done, self.total)
+            self._progress(self.done, self.total, {str(status): n for status, n in self.counts.items()})
 
 
 def collect(

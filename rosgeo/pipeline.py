@@ -17,29 +17,27 @@ import numpy as np
 
 from rosgeo.errors import RunInterruptedError
 from rosgeo.executors import Progress, Tally, collect, run_local, run_on_cluster
-from rosgeo.geometry.plan import Plan, make_plan
-from rosgeo.inference.crops import PADDING_RGB
+from rosgeo.geometry.plan import Plan
 from rosgeo.inference.predict import Segmenter
 from rosgeo.journal import Journal
 from rosgeo.model.registry import DEFAULT_MODEL, open_model
 from rosgeo.options import SegmentOptions, make_options
-from rosgeo.prompts import Prompts, place_boxes, require_reachable
+from rosgeo.prepare import prepare
+from rosgeo.prompts import Prompts
 from rosgeo.provenance import run_record
-from rosgeo.raster.bands import parse_stretch
-from rosgeo.raster.crops import CropReader, open_reader
+from rosgeo.raster.crops import CropReader
 from rosgeo.raster.source import RasterSource, open_source
 from rosgeo.tiles import TileRunner
 from rosgeo.types import Boxes, Tile
-from rosgeo.vector.read import parse_crs, read_boxes
-from rosgeo.vector.result import ObjectResult, assemble_result, refuse_clashing_columns
-from rosgeo.vector.write import check_columns, check_output, output_driver, write_result
+from rosgeo.vector.result import ObjectResult, assemble_result
+from rosgeo.vector.write import check_output, output_driver, write_result
 
 if TYPE_CHECKING:
     import geopandas as gpd
     from distributed import Client
     from pyproj import CRS
 
-__all__ = ["SegmentOptions", "SegmentRun", "segment", "segment_run"]
+__all__ = ["SegmentOptions", "SegmentRun", "open_segmenter", "segment", "segment_run"]
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +157,7 @@ def segment(
     client : distributed.Client, optional
         Run the tiles on its cluster. The scene is a path that every worker can open, or a lazy DataArray.
     progress : callable, optional
-        Called with the number of objects done and their total.
+        Called with the number of objects done, their total, and a dictionary of how many have each status.
 
     Returns
     -------
@@ -236,30 +234,18 @@ def segment_run(
         inputs = tuple(str(i) for i in (scene, boxes) if isinstance(i, str | Path))
         output_driver(output)
         check_output(output, overwrite=overwrite, inputs=inputs)
-    rule = parse_stretch(options.stretch)
-    out_crs = parse_crs(options.crs, "--crs") if options.crs is not None else None
-    boxes_name = "the GeoDataFrame" if hasattr(boxes, "geometry") else str(boxes)
-    with open_source(scene) as source:
-        frame = read_boxes(boxes, layer=options.layer, where=options.where)
-        refuse_clashing_columns(frame, boxes_name)
-        if output is not None:
-            check_columns(frame, output)
-        if out_crs is not None:
-            require_reachable(source, out_crs)
-        prompts = _prompts(source, frame, options, boxes_name)
-        # From here the scene is seen along the axes of the boxes.
-        source = prompts.source
-        plan = make_plan(prompts.boxes_px, prompts.usable, source.grid.shape, options.crop)
-        reader = open_reader(source, bands=options.bands, stretch=rule, padding_rgb=PADDING_RGB)
-        segmenter = segmenter or _segmenter(options)
+    with open_source(scene) as opened:
+        ready = prepare(opened, boxes, options, output)
+        frame, prompts, reader, source = ready.frame, ready.prompts, ready.reader, ready.prompts.source
+        segmenter = segmenter or open_segmenter(options)
         facts = _facts(options, segmenter, reader, prompts.axes)
         journal = None
         if output is not None:
             deciding = _deciding_facts(facts, source, scene, prompts.boxes_px, frame)
             journal = Journal(output, deciding, resume=resume)
         finished = {} if journal is None else journal.finished
-        objects = _skipped(plan) + [result for results in finished.values() for result in results]
-        tiles = [(number, tile) for number, tile in enumerate(plan.tiles) if number not in finished]
+        objects = _skipped(ready.plan) + [result for results in finished.values() for result in results]
+        tiles = [(number, tile) for number, tile in enumerate(ready.plan.tiles) if number not in finished]
         tally = Tally(len(frame), objects, progress)
         try:
             work = _work(tiles, scene, prompts, reader, segmenter, options, client)
@@ -270,10 +256,10 @@ def segment_run(
             if journal is not None:
                 journal.close()
     rows = frame.index.to_numpy(dtype=np.int64) if isinstance(boxes, str | Path) else None
-    result = assemble_result(frame, objects, source.grid.crs, segmenter.model.name, out_crs=out_crs, rows=rows)
+    result = assemble_result(frame, objects, source.grid.crs, segmenter.model.name, out_crs=ready.out_crs, rows=rows)
     record = run_record(
         **facts,
-        inputs={"scene": source.name, "boxes": boxes_name},
+        inputs={"scene": source.name, "boxes": ready.boxes_name},
         objects=len(result),
         counts=dict(Counter(result["rosgeo_status"])),
         seconds=time.monotonic() - started,
@@ -285,13 +271,8 @@ def segment_run(
     return SegmentRun(result, record, prompts.boxes_px, prompts.axes)
 
 
-def _prompts(source: RasterSource, frame: gpd.GeoDataFrame, options: SegmentOptions, boxes_name: str) -> Prompts:
-    # What is to follow the raster's own pixels is not resampled to other ones unless that is asked for.
-    resample = options.crop.mode == "auto" and options.outline.outline == "smooth"
-    return place_boxes(source, frame, boxes_name=boxes_name, boxes_crs=options.boxes_crs, axes=options.axes, resample=resample)
-
-
-def _segmenter(options: SegmentOptions) -> Segmenter:
+def open_segmenter(options: SegmentOptions) -> Segmenter:
+    """The model that the options name, on their device."""
     model = open_model(options.model, adapter=options.adapter, input_size=options.input_size, mask_token=options.mask_token)
     return Segmenter(
         model, device=options.device, precision=options.precision, batch_size=options.batch_size, resample=options.resample

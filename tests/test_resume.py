@@ -122,7 +122,9 @@ def test_another_run_is_not_resumed(write_raster: WriteRaster, tmp_path: Path, c
     assert "\n" not in str(caught.value)
     assert journal_path(output).exists()
     # What only decides how fast it goes may change.
-    assert change == "scene" or len(run(scene, output, EllipseSegmenter(), resume=True, options=SegmentOptions(batch_size=4))) == COUNT
+    assert (
+        change == "scene" or len(run(scene, output, EllipseSegmenter(), resume=True, options=SegmentOptions(batch_size=4))) == COUNT
+    )
 
 
 def test_an_error_of_the_reading_thread_is_the_run_s(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -64,30 +65,56 @@ def cluster_client(workers: int | None, scheduler: str | None) -> Iterator[Any]:
 
 
 class ProgressBar:
-    """A tqdm bar on standard error, as a context manager that gives the pipeline's callback.
+    """Progress on standard error, as a context manager that gives the pipeline's callback.
+
+    A tqdm bar on a terminal: objects done, how many a second, time left, counts by status. Elsewhere a plain line now and then, for logs.
 
     Parameters
     ----------
     shown : bool
         False shows nothing.
+    every : float
+        Seconds between two plain lines.
     """
 
-    def __init__(self, *, shown: bool = True) -> None:
+    def __init__(self, *, shown: bool = True, every: float = 10.0) -> None:
         self._shown = shown
+        self._every = every
         self._bar: Any = None
+        self._started = self._said = time.monotonic()
+        self._first = 0
 
-    def __enter__(self) -> Callable[[int, int], None]:
+    def __enter__(self) -> Callable[..., None]:
         return self._update
 
-    def _update(self, done: int, total: int) -> None:
+    def _update(self, done: int, total: int, counts: dict[str, int] | None = None) -> None:
         if not self._shown:
             return
+        if sys.stderr.isatty():
+            self._draw(done, total, counts or {})
+        else:
+            self._say(done, total, counts or {})
+
+    def _draw(self, done: int, total: int, counts: dict[str, int]) -> None:
         if self._bar is None:
             from tqdm import tqdm
 
-            # disable=None: no bar where standard error is not a terminal.
-            self._bar = tqdm(total=total, unit="object", file=sys.stderr, dynamic_ncols=True, disable=None)
+            self._bar = tqdm(total=total, initial=done, unit="object", file=sys.stderr, dynamic_ncols=True)
+        if counts:
+            self._bar.set_postfix(counts, refresh=False)
         self._bar.update(done - self._bar.n)
+
+    def _say(self, done: int, total: int, counts: dict[str, int]) -> None:
+        now = time.monotonic()
+        if self._started == self._said and done != total and self._first == 0:
+            self._first, self._started = done, now
+        if now - self._said < self._every or done == total:
+            return
+        self._said = now
+        speed = (done - self._first) / max(now - self._started, 1e-9)
+        left = f"{(total - done) / speed:.0f} s left" if speed > 0 else "time left unknown"
+        by_status = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
+        click.echo(f"{done} of {total} objects, {speed:.2f} a second, {left}" + (f" ({by_status})" if by_status else ""), err=True)
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:

@@ -28,6 +28,7 @@ __all__ = ["segment_command"]
     help="Result: .gpkg (styled for QGIS, with the run's record), .parquet, .geojson or .fgb.  [default: SCENE_masks.gpkg here]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing result.")
+@click.option("--dry-run", is_flag=True, help="Plan, time a few crops, say what the run would take; write nothing.")
 @click.option("--resume", is_flag=True, help="Go on where a killed run of the same input and options was.")
 @click.option(
     "--workers", type=click.IntRange(1), metavar="N", help="Run tiles in N processes of this machine.  [default: this one]"
@@ -121,6 +122,7 @@ def segment_command(
     boxes: str,
     output: str | None,
     overwrite: bool,
+    dry_run: bool,
     resume: bool,
     workers: int | None,
     scheduler: str | None,
@@ -141,6 +143,12 @@ def segment_command(
     from rosgeo.raster.bands import parse_stretch
 
     options = _options(choices)
+    if dry_run:
+        from rosgeo.estimate import estimate_run
+
+        figures = estimate_run(scene, boxes, options)
+        click.echo(json.dumps(figures) if as_json else _estimate(figures))
+        return
     target = f"{Path(scene).stem}_masks.gpkg" if output is None else output
     if preview is not None:
         from rosgeo.preview import check_preview
@@ -189,6 +197,21 @@ def _options(choices: dict[str, Any]) -> SegmentOptions:
         "crs",
     )
     return SegmentOptions(bands=parse_bands(choices["bands"]), crop=policy, outline=outline, **{key: choices[key] for key in same})
+
+
+def _estimate(figures: dict[str, Any]) -> str:
+    seconds = figures["seconds"]
+    return "\n".join(
+        (
+            f"boxes: {figures['boxes']} ({figures['planned']} planned, {figures['outside']} outside, {figures['invalid']} invalid)",
+            f"tiles: {figures['tiles']}, crops: {figures['crops']}, encoder passes: {figures['encoder_passes']}",
+            f"to read: {figures['bytes_to_read'] / 1e6:.1f} MB of pixels",
+            "time: nothing to do"
+            if seconds is None
+            else f"time: about {seconds:.0f} s ({figures['seconds_an_object']:.2f} s an object)",
+            f"memory: about {figures['peak_memory_bytes'] / 1e6:.0f} MB at most",
+        )
+    )
 
 
 def _summary(run: SegmentRun, target: str, preview: str | None) -> None:

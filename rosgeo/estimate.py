@@ -1,0 +1,87 @@
+"""What a run would do, without doing it: ``rosgeo segment --dry-run``."""
+
+from __future__ import annotations
+
+import time
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+
+from rosgeo.geometry.windows import MAX_READ_SIDE
+from rosgeo.options import SegmentOptions
+from rosgeo.pipeline import open_segmenter
+from rosgeo.prepare import prepare
+from rosgeo.raster.source import open_source
+from rosgeo.tiles import TileRunner
+from rosgeo.types import Crop, CropWindow
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+__all__ = ["estimate_run"]
+
+_WARM_UP_CROPS = 3
+
+
+def estimate_run(scene: Any, boxes: str | Path | gpd.GeoDataFrame, options: SegmentOptions) -> dict[str, Any]:
+    """Plan a run and time its first crops.
+
+    Parameters
+    ----------
+    scene, boxes, options
+        See `segment_run`.
+
+    Returns
+    -------
+    dict
+        Plain values: boxes (all, planned, invalid, outside), tiles, crops, encoder_passes (crops that differ), bytes_to_read (pixels of
+        the crops, before compression), seconds (estimated; None where nothing is planned), seconds_an_object, peak_memory_bytes.
+
+    Notes
+    -----
+    The warm-up reads and segments the first crops after one that is not counted. Peak memory is what the process holds after the
+    warm-up and what the largest crops that are held at once take.
+    """
+    with open_source(scene) as source:
+        ready = prepare(source, boxes, options)
+        tiles, reader = ready.plan.tiles, ready.reader
+        windows = [window for tile in tiles for window in tile.windows]
+        itemsize = sum(np.dtype(reader.source.dtypes[band - 1]).itemsize for band in set(reader.bands))
+        figures: dict[str, Any] = {
+            "boxes": len(ready.frame),
+            "planned": ready.plan.planned,
+            "invalid": int(ready.plan.invalid.sum()),
+            "outside": int(ready.plan.outside.sum()),
+            "tiles": len(tiles),
+            "crops": len(windows),
+            "encoder_passes": len(set(windows)),
+            "bytes_to_read": sum(_pixels(w, reader.source.grid.shape) for w in set(windows)) * itemsize,
+            "seconds_an_object": None,
+            "seconds": None,
+        }
+        if windows:
+            runner = TileRunner(reader, open_segmenter(options), options.outline)
+            figures["seconds_an_object"] = _warm_up(runner, tiles)
+            figures["seconds"] = round(figures["seconds_an_object"] * figures["crops"], 1)
+            held = 2 * runner.segmenter.batch_size + 4
+            # RGB and validity of the crops that wait, and the logits of those that become polygons.
+            figures["peak_memory_bytes"] = int(psutil.Process().memory_info().rss) + held * 8 * min(max(w.size for w in windows), MAX_READ_SIDE) ** 2
+        else:
+            figures["peak_memory_bytes"] = int(psutil.Process().memory_info().rss)
+    return figures
+
+
+def _pixels(window: CropWindow, shape: tuple[int, int]) -> int:
+    rows, cols = window.readable(shape)
+    return (rows.stop - rows.start) * (cols.stop - cols.start)
+
+
+def _warm_up(runner: TileRunner, tiles: Any) -> float:
+    """Seconds an object, over a few crops after the first."""
+    crops = (item for tile in tiles for item in runner.crops(tile) if isinstance(item, Crop))
+    masks = runner.segmenter.segment(islice(crops, _WARM_UP_CROPS + 1))
+    times = [time.perf_counter() for _ in masks]
+    return round((times[-1] - times[0]) / (len(times) - 1), 3) if len(times) > 1 else 0.0

@@ -1,0 +1,92 @@
+"""Everything before the model: the input read and checked, the plan made. Nothing is written, and no model is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rosgeo.geometry.plan import Plan, make_plan
+from rosgeo.inference.crops import PADDING_RGB
+from rosgeo.options import SegmentOptions
+from rosgeo.prompts import Prompts, place_boxes, require_reachable
+from rosgeo.raster.bands import parse_stretch
+from rosgeo.raster.crops import CropReader, open_reader
+from rosgeo.raster.source import RasterSource
+from rosgeo.vector.read import parse_crs, read_boxes
+from rosgeo.vector.result import refuse_clashing_columns
+from rosgeo.vector.write import check_columns
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    from pyproj import CRS
+
+__all__ = ["Prepared", "prepare"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready for the model.
+
+    Attributes
+    ----------
+    frame : GeoDataFrame
+        The boxes.
+    boxes_name : str
+        For messages and the record.
+    prompts : Prompts
+        The boxes in pixels, and the scene along their axes.
+    plan : Plan
+    reader : CropReader
+    out_crs : CRS or None
+        Of the result; None for the raster's.
+    """
+
+    frame: gpd.GeoDataFrame
+    boxes_name: str
+    prompts: Prompts
+    plan: Plan
+    reader: CropReader
+    out_crs: CRS | None
+
+
+def prepare(
+    source: RasterSource, boxes: str | Path | gpd.GeoDataFrame, options: SegmentOptions, output: str | Path | None = None
+) -> Prepared:
+    """Read and check the input of a run, and plan it.
+
+    Parameters
+    ----------
+    source : RasterSource
+        The scene, open.
+    boxes : path or GeoDataFrame
+    options : SegmentOptions
+    output : path, optional
+        Its format must take the columns of the boxes.
+
+    Raises
+    ------
+    UserInputError
+        Whatever is wrong with raster, boxes or options.
+    """
+    rule = parse_stretch(options.stretch)
+    out_crs = parse_crs(options.crs, "--crs") if options.crs is not None else None
+    boxes_name = "the GeoDataFrame" if hasattr(boxes, "geometry") else str(boxes)
+    frame = read_boxes(boxes, layer=options.layer, where=options.where)
+    refuse_clashing_columns(frame, boxes_name)
+    if output is not None:
+        check_columns(frame, output)
+    if out_crs is not None:
+        require_reachable(source, out_crs)
+    prompts = place_boxes(
+        source,
+        frame,
+        boxes_name=boxes_name,
+        boxes_crs=options.boxes_crs,
+        axes=options.axes,
+        # What is to follow the raster's own pixels is not resampled to other ones unless that is asked for.
+        resample=options.crop.mode == "auto" and options.outline.outline == "smooth",
+    )
+    plan = make_plan(prompts.boxes_px, prompts.usable, prompts.source.grid.shape, options.crop)
+    reader = open_reader(prompts.source, bands=options.bands, stretch=rule, padding_rgb=PADDING_RGB)
+    return Prepared(frame, boxes_name, prompts, plan, reader, out_crs)
