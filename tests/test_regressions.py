@@ -162,3 +162,15 @@ def test_demo(cli: Callable[..., Result], tmp_path: Path) -> None:
     assert len(gpd.read_file(tmp_path / "rio_masks.gpkg", layer="masks")) == 19
     assert (tmp_path / "rio_preview.png").stat().st_size > 100_000
     assert cli("demo", tmp_path / "README.md" / "x").exit_code == 2
+
+
+def test_the_block_cache_of_gdal_is_bounded(write_raster: WriteRaster, monkeypatch: pytest.MonkeyPatch) -> None:
+    import rasterio
+    from rasterio.env import getenv
+
+    monkeypatch.delenv("GDAL_CACHEMAX", raising=False)
+    path = write_raster()
+    with open_source(path):
+        assert getenv()["GDAL_CACHEMAX"] == 128 * 1024**2
+    with rasterio.Env(GDAL_CACHEMAX=77_000_000), open_source(path):
+        assert getenv()["GDAL_CACHEMAX"] == 77_000_000

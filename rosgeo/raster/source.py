@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +16,7 @@ from affine import Affine
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 from rasterio.enums import Resampling
+from rasterio.env import getenv, hasenv
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["ArraySource", "RasterSource", "RasterioSource", "open_source"]
 
 Bands = tuple[int, int, int]
+
+_BLOCK_CACHE_BYTES = 128 * 1024**2
 
 
 class RasterSource(Protocol):
@@ -302,12 +306,23 @@ def _open_dataset(name: str) -> Iterator[Any]:
     except (RasterioError, OSError) as error:
         reason = _short(error).removeprefix(f"'{name}' ").removeprefix(f"{name}: ").removeprefix(f"{name}:")
         raise RasterError(f"{name} is not a raster that GDAL can open: {reason}") from error
-    with dataset:
+    with _bounded_cache(), dataset:
         if dataset.count == 0:
             raise RasterError(
                 f"{name} holds no bands itself; name one of its sub-datasets: {', '.join(dataset.subdatasets) or 'none'}"
             )
         yield dataset
+
+
+def _bounded_cache() -> Any:
+    """GDAL's block cache at a fixed size, unless the user chose one.
+
+    By default it grows to a twentieth of the machine's memory, so that a run's memory would depend on the raster's size. Crops are read
+    tile by tile, and need few blocks twice.
+    """
+    if "GDAL_CACHEMAX" in os.environ or (hasenv() and "GDAL_CACHEMAX" in getenv()):
+        return nullcontext()
+    return rasterio.Env(GDAL_CACHEMAX=_BLOCK_CACHE_BYTES)
 
 
 def _short(error: BaseException) -> str:

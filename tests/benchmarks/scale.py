@@ -1,0 +1,122 @@
+"""Memory against raster size, and time against the number of boxes: ``python tests/benchmarks/scale.py memory|boxes``.
+
+``memory``: peak memory of ``rosgeo segment`` in a process of its own, on a sparse raster of 100,000 x 100,000 x 3 with boxes all over
+it and on smaller ones with boxes of the same size. ``boxes``: seconds to plan and to write N boxes with a stand-in for the model that
+gives each the ellipse in its box, and the peak memory of it all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import rasterio
+import shapely
+from rasterio.transform import from_origin
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+
+def write_scene(path: Path, side: int) -> None:
+    """A sparse tiled GeoTIFF: only what is written takes room on the disk."""
+    profile: dict[str, Any] = {"driver": "GTiff", "width": side, "height": side, "count": 3, "dtype": "uint8", "crs": "EPSG:32633"}
+    profile |= {"transform": from_origin(0, 0, 0.5, 0.5), "tiled": True, "sparse_ok": True, "bigtiff": "yes", "compress": "deflate"}
+    with rasterio.open(path, "w", **profile):
+        pass
+
+
+def write_boxes(path: Path, side: int, count: int) -> None:
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, side - 100, (count, 2))
+    high = low + rng.uniform(20, 90, (count, 2))
+    geometry = shapely.box(low[:, 0] / 2, -high[:, 1] / 2, high[:, 0] / 2, -low[:, 1] / 2)
+    gpd.GeoDataFrame({"name": [f"box {i}" for i in range(count)]}, geometry=geometry, crs="EPSG:32633").to_file(path)
+
+
+def peak_of(command: list[str]) -> tuple[float, int]:
+    """Seconds and peak memory in bytes of a command."""
+    started = time.perf_counter()
+    process = subprocess.Popen(command)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{command[:4]} failed")
+    return time.perf_counter() - started, usage.ru_maxrss * 1024
+
+
+def memory(count: int) -> None:
+    print("| raster | boxes | peak memory MB | s |\n| --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as folder:
+        peaks = []
+        for side in (2_000, 20_000, 100_000):
+            scene, boxes = Path(folder) / f"{side}.tif", Path(folder) / f"{side}.gpkg"
+            write_scene(scene, side)
+            write_boxes(boxes, side, count)
+            output = str(Path(folder) / f"{side}_masks.gpkg")
+            seconds, peak = peak_of([sys.executable, "-m", "rosgeo", "segment", str(scene), str(boxes), "-q", "-o", output])
+            peaks.append(peak)
+            print(f"| {side:,} x {side:,} x 3 | {count} | {peak / 1e6:.0f} | {seconds:.0f} |", flush=True)
+    print(f"largest / smallest: {peaks[-1] / peaks[0]:.3f}")
+
+
+STUB = """
+import json, sys, time
+sys.path.insert(0, {root!r})
+from tests.conftest import EllipseSegmenter
+from rosgeo.geometry.windows import CropPolicy
+from rosgeo import pipeline
+marks = {{"start": time.perf_counter()}}
+prepare, write = pipeline.prepare, pipeline.write_result
+def timed_prepare(*a, **k):
+    ready = prepare(*a, **k)
+    marks["planned"] = time.perf_counter()
+    return ready
+def timed_write(*a, **k):
+    marks["before"] = time.perf_counter()
+    write(*a, **k)
+    marks["written"] = time.perf_counter()
+pipeline.prepare, pipeline.write_result = timed_prepare, timed_write
+pipeline.segment_run({scene!r}, {boxes!r}, pipeline.SegmentOptions(), output={output!r}, segmenter=EllipseSegmenter())
+spans = zip(("plan", "run", "write"), ("start", "planned", "before"), ("planned", "before", "written"))
+print(json.dumps({{name: marks[end] - marks[begin] for name, begin, end in spans}}))
+"""
+
+
+def boxes(counts: list[int]) -> None:
+    print("| boxes | plan s | read, stand-in, polygons s | write s | peak memory MB |\n| --- | --- | --- | --- | --- |")
+    root = str(Path(__file__).parents[2])
+    with tempfile.TemporaryDirectory() as folder:
+        scene = Path(folder) / "scene.tif"
+        write_scene(scene, 20_000)
+        for count in counts:
+            layer, output, said = (str(Path(folder) / f"{count}{suffix}") for suffix in (".gpkg", "_masks.gpkg", ".json"))
+            write_boxes(Path(layer), 20_000, count)
+            program = STUB.format(root=root, scene=str(scene), boxes=layer, output=output)
+            program = program.replace("print(json.dumps(", f"open({said!r}, 'w').write(json.dumps(")
+            _, peak = peak_of([sys.executable, "-c", program])
+            times = json.loads(Path(said).read_text())
+            print(f"| {count:,} | {times['plan']:.1f} | {times['run']:.1f} | {times['write']:.1f} | {peak / 1e6:.0f} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["memory", "boxes"])
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--counts", default="1000,10000,100000")
+    arguments = parser.parse_args()
+    if arguments.what == "memory":
+        memory(arguments.count)
+    else:
+        boxes([int(n) for n in arguments.counts.split(",")])
+
+
+if __name__ == "__main__":
+    main()
