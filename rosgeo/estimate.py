@@ -76,7 +76,7 @@ def estimate_run(scene: Any, boxes: str | Path | gpd.GeoDataFrame, options: Segm
 
 def _pixels(window: CropWindow, shape: tuple[int, int]) -> int:
     rows, cols = window.readable(shape)
-    return (rows.stop - rows.start) * (cols.stop - cols.start)
+    return int((rows.stop - rows.start) * (cols.stop - cols.start))
 
 
 def _warm_up(runner: TileRunner, tiles: Any) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -114,6 +114,16 @@ __all__ = ["segment_command"]
     metavar="PX",
     help="Tolerance for smooth outlines, in pixels.",
 )
+@click.option(
+    "--mask-raster", metavar="FILE", help="Also write the outlines as a Cloud Optimized GeoTIFF on the scene's grid (.tif)."
+)
+@click.option(
+    "--mask-values",
+    default="mask",
+    show_default=True,
+    type=click.Choice(["mask", "row"]),
+    help="Of the mask raster: 1 inside, or the row's rosgeo_id plus 1.",
+)
 @click.option("--preview", metavar="FILE", help="Also draw the scene and its objects (.png).")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's record as JSON.")
 @quiet_option
@@ -126,6 +136,8 @@ def segment_command(
     resume: bool,
     workers: int | None,
     scheduler: str | None,
+    mask_raster: str | None,
+    mask_values: Literal["mask", "row"],
     preview: str | None,
     as_json: bool,
     quiet: bool,
@@ -154,18 +166,26 @@ def segment_command(
         from rosgeo.preview import check_preview
 
         check_preview(preview, overwrite=overwrite, inputs=(scene, boxes, target))
+    if mask_raster is not None:
+        from rosgeo.mask_raster import check_mask_raster
+
+        check_mask_raster(mask_raster, overwrite=overwrite, inputs=(scene, boxes, target))
     with cluster_client(workers, scheduler) as client, ProgressBar(shown=not quiet) as progress:
         run = segment_run(
             scene, boxes, options, output=target, overwrite=overwrite, resume=resume, client=client, progress=progress
         )
+    if mask_raster is not None:
+        from rosgeo.mask_raster import write_mask_raster
+
+        write_mask_raster(scene, run.result, mask_raster, values=mask_values)
     if preview is not None:
         from rosgeo.preview import draw_preview
 
         draw_preview(scene, run, preview, bands=options.bands, stretch=parse_stretch(options.stretch))
     if as_json:
-        click.echo(json.dumps({**run.record, "output": target, "preview": preview}))
+        click.echo(json.dumps({**run.record, "output": target, "preview": preview, "mask_raster": mask_raster}))
     elif not quiet:
-        _summary(run, target, preview)
+        _summary(run, target, preview, mask_raster)
 
 
 def _options(choices: dict[str, Any]) -> SegmentOptions:
@@ -214,7 +234,7 @@ def _estimate(figures: dict[str, Any]) -> str:
     )
 
 
-def _summary(run: SegmentRun, target: str, preview: str | None) -> None:
+def _summary(run: SegmentRun, target: str, preview: str | None, mask_raster: str | None) -> None:
     record = run.record
     counts = ", ".join(f"{n} {status}" for status, n in sorted(record["counts"].items(), key=lambda item: -item[1]))
     boxes = "box" if record["objects"] == 1 else "boxes"
@@ -222,5 +242,7 @@ def _summary(run: SegmentRun, target: str, preview: str | None) -> None:
         f"{record['objects']} {boxes}: {counts}; {record['seconds']:.1f} s with {record['model']['name']} on {record['device']}"
     )
     click.echo(f"Outlines: {target}")
+    if mask_raster:
+        click.echo(f"Mask raster: {mask_raster}")
     if preview:
         click.echo(f"Picture: {preview}")

@@ -1,0 +1,148 @@
+"""Outlines back to a raster on the scene's own grid: a Cloud Optimized GeoTIFF, written block by block."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import dask
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import rasterio
+import rasterio.features
+import rasterio.shutil
+import shapely
+from affine import Affine
+from rasterio.control import GroundControlPoint
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from rosgeo.errors import OptionError, OutputError
+from rosgeo.geometry.mapping import AffineMapping
+from rosgeo.raster.source import open_source
+from rosgeo.types import RasterGrid
+from rosgeo.vector.write import check_output, replacing
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+__all__ = ["check_mask_raster", "write_mask_raster"]
+
+_BLOCK = 512
+_GCPS_A_SIDE = 5
+
+
+def check_mask_raster(path: str | Path, *, overwrite: bool, inputs: tuple[str, ...] = ()) -> None:
+    """Raise OutputError where a mask raster cannot be written; see `check_output`."""
+    if Path(path).suffix.lower() not in (".tif", ".tiff"):
+        raise OutputError(f"{path}: a mask raster is a .tif file")
+    check_output(path, overwrite=overwrite, inputs=inputs)
+
+
+def write_mask_raster(
+    scene: Any, result: gpd.GeoDataFrame, path: str | Path, *, values: Literal["mask", "row"] = "mask", block: int = 4 * _BLOCK
+) -> None:
+    """Write the outlines of a result as a Cloud Optimized GeoTIFF on the grid of its scene.
+
+    Parameters
+    ----------
+    scene : path, rasterio data set or DataArray
+        The scene of the result.
+    result : GeoDataFrame
+        See `rosgeo.segment`, in any CRS.
+    path : path
+        The file; an existing one is replaced when the new one is whole.
+    values : {"mask", "row"}
+        ``mask``: uint8, 1 inside an outline. ``row``: uint32, the row's ``rosgeo_id`` plus 1, the later one where two overlap. Both 0
+        elsewhere, which is the file's nodata.
+    block : int
+        Pixels a side of what is held in memory at once.
+
+    Raises
+    ------
+    OptionError
+        Another kind of values.
+    OutputError
+        The file cannot be written.
+
+    Notes
+    -----
+    A pixel is inside where its centre is. For zero outlines the raster is all 0.
+    """
+    if values not in ("mask", "row"):
+        raise OptionError(f"mask raster values {values!r}: expected mask or row")
+    with open_source(scene) as source:
+        grid, georeferenced = source.grid, source.georeferenced
+    frame = result if grid.crs is None or result.crs is None else result.to_crs(grid.crs)
+    there = frame[~(frame.geometry.isna() | frame.geometry.is_empty)]
+    polygons = shapely.transform(there.geometry.to_numpy(), grid.mapping.to_px)
+    burnt = np.ones(len(there), dtype=np.uint32) if values == "mask" else there["rosgeo_id"].to_numpy(dtype=np.uint32) + 1
+    kind = "uint8" if values == "mask" else "uint32"
+    tree = shapely.STRtree(polygons)
+
+    def burn(block_info: Any = None) -> npt.NDArray[Any]:
+        (top, bottom), (left, right) = block_info[None]["array-location"]
+        shape = (bottom - top, right - left)
+        hits = np.sort(tree.query(shapely.box(left, top, right, bottom)))
+        if not len(hits):
+            return np.zeros(shape, dtype=kind)
+        shapes = zip(polygons[hits], burnt[hits].tolist(), strict=True)
+        return rasterio.features.rasterize(shapes, out_shape=shape, transform=Affine.translation(left, top), dtype=kind)  # type: ignore[no-any-return]
+
+    lazy = da.map_blocks(burn, chunks=da.core.normalize_chunks(block, shape=grid.shape), dtype=kind, meta=np.empty((0, 0), kind))  # type: ignore[no-untyped-call]
+    target = Path(path)
+    with replacing(target) as partial:
+        blocks = partial.with_name("blocks.tif")
+        try:
+            with rasterio.open(blocks, "w", **_profile(grid, kind)) as dataset:
+                _georeference(dataset, grid, georeferenced)
+                with dask.config.set(scheduler="threads"):
+                    # One writer at a time, while other threads burn the next blocks.
+                    target_band: Any = _Band(dataset)
+                    da.store(lazy, target_band, lock=True)  # type: ignore[no-untyped-call]
+            rasterio.shutil.copy(blocks, partial, driver="COG", compress="deflate", overview_resampling="mode")
+        except (RasterioError, OSError) as error:
+            raise OutputError(f"{target} cannot be written: {' '.join(str(error).split())[:200]}") from error
+
+
+class _Band:
+    """The band of an open data set, as Dask stores into it."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+
+    def __setitem__(self, key: tuple[slice, slice], value: npt.NDArray[Any]) -> None:
+        self._dataset.write(value, 1, window=Window.from_slices(*key))
+
+
+def _profile(grid: RasterGrid, kind: str) -> dict[str, Any]:
+    return {
+        "driver": "GTiff",
+        "height": grid.height,
+        "width": grid.width,
+        "count": 1,
+        "dtype": kind,
+        "nodata": 0,
+        "tiled": True,
+        "blockxsize": _BLOCK,
+        "blockysize": _BLOCK,
+        "compress": "deflate",
+        "sparse_ok": True,
+        "bigtiff": "if_safer",
+    }
+
+
+def _georeference(dataset: Any, grid: RasterGrid, georeferenced: bool) -> None:
+    if not georeferenced:
+        return
+    crs = None if grid.crs is None else rasterio.CRS.from_wkt(grid.crs.to_wkt())
+    if isinstance(grid.mapping, AffineMapping):
+        dataset.transform, dataset.crs = grid.mapping.transform, crs
+        return
+    rows, cols = np.linspace(0, grid.height, _GCPS_A_SIDE), np.linspace(0, grid.width, _GCPS_A_SIDE)
+    px = np.array([(col, row) for row in rows for col in cols])
+    points = [
+        GroundControlPoint(row, col, x, y) for (col, row), (x, y) in zip(px.tolist(), grid.mapping.to_map(px).tolist(), strict=True)
+    ]
+    dataset.gcps = (points, crs)
