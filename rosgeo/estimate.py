@@ -68,7 +68,8 @@ def estimate_run(scene: Any, boxes: str | Path | gpd.GeoDataFrame, options: Segm
             figures["seconds"] = round(figures["seconds_an_object"] * figures["crops"], 1)
             held = 2 * runner.segmenter.batch_size + 4
             # RGB and validity of the crops that wait, and the logits of those that become polygons.
-            figures["peak_memory_bytes"] = int(psutil.Process().memory_info().rss) + held * 8 * min(max(w.size for w in windows), MAX_READ_SIDE) ** 2
+            crops_held = held * 8 * min(max(w.size for w in windows), MAX_READ_SIDE) ** 2
+            figures["peak_memory_bytes"] = int(psutil.Process().memory_info().rss) + crops_held
         else:
             figures["peak_memory_bytes"] = int(psutil.Process().memory_info().rss)
     return figures

@@ -26,7 +26,7 @@ _IMAGENET_STD = (58.395, 57.12, 57.375)
 
 # Without gradients the CPU works through what is large piece by piece: a pass over fresh memory of hundreds of MB costs more in page
 # faults than in arithmetic. A piece still has work for every thread.
-_BIAS_PER_THREAD = 1 << 21  # elements: 512 queries of a head at 1024 px
+_BIAS_PER_THREAD = 1 << 22  # elements: 1024 queries of a head at 1024 px, 16 MB
 _TOKENS_PER_THREAD = 512
 # Elsewhere only so that a large batch does not fill the memory: 2 GB in bfloat16.
 _BIAS_PER_DEVICE = 1 << 30

@@ -1,83 +1,350 @@
-"""The configuration of a training run: frozen dataclasses, read from YAML with strict keys."""
+"""The configuration of a training run: frozen dataclasses. `read_config` (parse.py) makes them from YAML."""
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass, field, fields, is_dataclass
-from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, Self
 
-import yaml
-
-from rosgeo.errors import ConfigError, InputFileNotFoundError
-from rosgeo.model.network import ModelConfig
+from rosgeo.errors import ConfigError
+from rosgeo.training.losses import LossConfig
 from rosgeo.training.samples import Augmentation
 
-__all__ = ["TrainConfig", "read_config"]
+__all__ = [
+    "CachedStage",
+    "DataConfig",
+    "DataSource",
+    "InitConfig",
+    "LiveStage",
+    "SplitConfig",
+    "Stages",
+    "TrainConfig",
+    "ValidationConfig",
+]
 
-T = TypeVar("T")
+Update = Literal["joint", "alternate", "sam", "hq"]
+
+_KEYS_OF_KIND = {
+    "coco": {"path", "annotations"},
+    "raster": {"raster", "labels", "layer", "where", "class_column", "labels_crs", "bands", "stretch"},
+    "masks": {"path"},
+}
 
 
 @dataclass(frozen=True)
-class CacheConfig:
-    """Features of the frozen backbone, computed once.
+class DataSource:
+    """Where labelled objects come from.
 
     Attributes
     ----------
-    folder : str
-        Where they are kept (about 3.2 MB a crop).
-    crops : int
-        How many training crops to make.
-    crops_a_file : int
-        Crops a shard.
-    objects_a_crop : int
-        At most so many objects of a crop are labelled.
-    workers : int
-        Processes of one thread that make them.
+    kind : {"coco", "raster", "masks"}
+        ``coco``: a folder with ``images/`` and a COCO file. ``raster``: a raster and a layer of polygons. ``masks``: the ROS-SAM
+        reference's folder with ``img/``, ``boxes/`` and ``onehotmask/``.
+    path : str
+        The folder (coco, masks).
+    annotations : str
+        Name of the COCO file in the folder.
+    raster, labels : str
+        Picture and polygons (raster).
+    layer, where, labels_crs : str or None
+        Layer of `labels`, an SQL condition on its attributes, its CRS where it has none (``pixel``: pixel coordinates).
+    class_column : str or None
+        Column that holds the class; without it all are of class ``object``.
+    bands : str or None
+        As ``rosgeo segment --bands``.
+    stretch : str
+        As ``rosgeo segment --stretch``.
     """
 
-    folder: str = "runs/features"
-    crops: int = 6400
-    crops_a_file: int = 160
-    objects_a_crop: int = 3
-    workers: int = 2
+    kind: Literal["coco", "raster", "masks"] = "coco"
+    path: str = ""
+    annotations: str = "instances.json"
+    raster: str = ""
+    labels: str = ""
+    layer: str | None = None
+    where: str | None = None
+    class_column: str | None = None
+    labels_crs: str | None = None
+    bands: str | None = None
+    stretch: str = "auto"
+
+    def __post_init__(self) -> None:
+        for key in {"coco": ("path",), "masks": ("path",), "raster": ("raster", "labels")}[self.kind]:
+            if not getattr(self, key):
+                raise ConfigError(f"a source of kind {self.kind} needs the key {key!r}")
+        for f in fields(self):
+            if f.name != "kind" and f.name not in _KEYS_OF_KIND[self.kind] and getattr(self, f.name) != f.default:
+                raise ConfigError(f"a source of kind {self.kind} has no key {f.name!r}")
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return self.raster or self.path
 
 
 @dataclass(frozen=True)
-class OptimConfig:
-    """The decoder's optimisation.
+class SplitConfig:
+    """How the objects of `train` are divided where `val` is empty.
+
+    Attributes
+    ----------
+    by : {"file", "column", "blocks"}
+        ``file``: whole pictures (rasters that show common ground count as one). ``column``: all objects with one value of `column` lie
+        on one side; the values ``train`` and ``val`` are taken at their word. ``blocks``: squares of `block_px` of each picture;
+        objects on a seam are left out, and training crops do not show the ground of validation blocks.
+    share : float
+        Of the objects that go to validation, about.
+    column : str or None
+        Of a raster's labels, or a key of a COCO file's images.
+    block_px : int
+        Side of a block in pixels.
+    seed : int
+        Of the draw.
+    """
+
+    by: Literal["file", "column", "blocks"] = "file"
+    share: float = 0.2
+    column: str | None = None
+    block_px: int = 512
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.by == "column" and not self.column:
+            raise ConfigError("split by column needs the key 'column'")
+        if not 0 < self.share < 1:
+            raise ConfigError(f"split share {self.share}: expected a number between 0 and 1")
+        if self.block_px < 1:
+            raise ConfigError(f"split block_px {self.block_px}: expected at least 1 px")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The labelled objects.
+
+    Attributes
+    ----------
+    train, val : tuple of DataSource
+        For training and for choices.
+    split : SplitConfig or None
+        Makes a validation part where `val` is empty; None: no validation.
+    same_ground : bool
+        Allows the same picture on both sides, as for a test of memorising.
+    """
+
+    train: tuple[DataSource, ...] = ()
+    val: tuple[DataSource, ...] = ()
+    split: SplitConfig | None = None
+    same_ground: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.train:
+            raise ConfigError("no training data: name a source under 'data: train', or a COCO folder under 'train'")
+        if self.val and self.split is not None:
+            raise ConfigError("both 'val' and 'split' are given; expected one of them")
+
+
+@dataclass(frozen=True)
+class InitConfig:
+    """What training starts from: exactly one of both.
+
+    Attributes
+    ----------
+    backbone : str or None
+        Weights of the image encoder (safetensors); all else starts fresh.
+    model : str or None
+        Name or path of a trained model.
+    """
+
+    backbone: str | None = None
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.backbone is None) == (self.model is None):
+            raise ConfigError("'init' needs just one of 'backbone' (weights of an encoder) and 'model' (a trained model)")
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """What both stages have in common.
 
     Attributes
     ----------
     samples : int
-        Objects seen in all, over how often ever each cached crop comes.
+        Objects (crops, in the live stage) seen in all.
+    epochs : float or None
+        In place of `samples`: so many times the number of training objects.
     batch_size : int
-        Objects a step.
+        Objects a pass.
+    accumulate : int
+        Passes an update.
+    optimizer : {"adamw", "adam"}
+        Adam has no weight decay.
     learning_rate : float
-        Peak of a cosine schedule with a linear warm-up.
-    warmup : float
-        Share of the steps that warm up.
+        Peak, of neck, prompt encoder and decoders.
     weight_decay : float
         Of AdamW.
+    schedule : {"cosine", "step"}
+        ``cosine``: linear warm-up, then half a cosine down to 1 %. ``step``: a tenth after each `step_samples`.
+    warmup : float
+        Share of the updates that warm up.
+    step_samples : int
+        Objects between two steps of the schedule ``step``.
+    step_epochs : float or None
+        In place of `step_samples`.
     clip_norm : float
-        Largest norm of the gradient.
-    coarse_share : float
-        Share of the steps that train without the detail branch, which makes them about twice as fast.
+        Largest norm of the gradient; 0 for any.
+    update : {"joint", "alternate", "sam", "hq"}
+        ``joint``: both mask tokens in each update. ``alternate``: in turn the SAM token teaches encoder and SAM decoder, and the HQ
+        token encoder and HQ decoder. ``sam``, ``hq``: one of the two alone.
     iou_weight : float
         Weight of the squared error of the predicted IoU.
-    files_in_memory : int
-        Shards that are shuffled together; also how often a checkpoint is written.
+    coarse_share : float
+        Share of the updates, from the start, without the detail branch, which makes them cheaper.
     """
 
     samples: int = 12800
+    epochs: float | None = None
     batch_size: int = 8
+    accumulate: int = 1
+    optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: float = 1e-3
-    warmup: float = 0.03
     weight_decay: float = 0.01
+    schedule: Literal["cosine", "step"] = "cosine"
+    warmup: float = 0.03
+    step_samples: int = 12800
+    step_epochs: float | None = None
     clip_norm: float = 1.0
-    coarse_share: float = 0.5
+    update: Update = "joint"
     iou_weight: float = 1.0
+    coarse_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        for key in ("samples", "batch_size", "accumulate", "step_samples"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"{key} {getattr(self, key)}: expected at least 1")
+        if self.samples < self.batch_size * self.accumulate:
+            raise ConfigError(f"{self.samples} samples are less than one update of {self.batch_size} x {self.accumulate}")
+
+    def with_epochs(self, objects: int) -> Self:
+        """The same with epochs turned into samples, for a number of training objects."""
+        samples = self.samples if self.epochs is None else max(round(self.epochs * objects), self.batch_size * self.accumulate)
+        step_samples = self.step_samples if self.step_epochs is None else max(round(self.step_epochs * objects), 1)
+        return replace(self, samples=samples, step_samples=step_samples, epochs=None, step_epochs=None)
+
+    def steps(self, processes: int = 1) -> int:
+        """Updates in all."""
+        return max(self.samples // (self.batch_size * self.accumulate * processes), 1)
+
+
+@dataclass(frozen=True)
+class CachedStage(Optimisation):
+    """Stage 1: the frozen encoder's features are computed once and kept on disk, and the decoder is trained over them.
+
+    Attributes
+    ----------
+    folder : str
+        Where the features are kept.
+    crops : int
+        How many training crops to make.
+    crops_a_file : int
+        Crops a file.
+    objects_a_crop : int
+        At most so many objects of a crop are labelled.
+    files_in_memory : int
+        Files that are shuffled together.
+    workers : int
+        Processes of one thread that make them; 0: none but this one.
+    """
+
+    coarse_share: float = 0.5
+    folder: str = "runs/features"
+    crops: int = 6400
+    crops_a_file: int = 160
+    objects_a_crop: int = 3
     files_in_memory: int = 5
+    workers: int = 2
+
+
+@dataclass(frozen=True)
+class LiveStage(Optimisation):
+    """Stage 2: fresh samples through the whole network, with LoRA on query and value and the last block unfrozen.
+
+    Attributes
+    ----------
+    encoder_rate : float
+        Peak learning rate of LoRA and last block.
+    rank : int
+        Of LoRA; 0 for none.
+    alpha : float or None
+        LoRA's update is scaled by alpha / rank; None: by 1.
+    last_block : bool
+        Whether the encoder's last block is trained whole.
+    neck : bool
+        Whether the encoder's neck learns, at the decoders' rate (not in ROS-SAM).
+    lora_blocks : int or None
+        Only so many of the last blocks (the last included) learn; the others cost no backward pass. None: all.
+    objects_a_crop : int
+        At most so many objects of a crop are labelled; further ones cost the encoder nothing. `samples` counts crops.
+    workers : int
+        Processes that make samples beside the training; 0: none.
+    """
+
+    learning_rate: float = 2e-4
+    encoder_rate: float = 1e-4
+    rank: int = 16
+    alpha: float | None = None
+    last_block: bool = True
+    neck: bool = True
+    lora_blocks: int | None = None
+    objects_a_crop: int = 1
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The stages, in this order; None leaves one out."""
+
+    cached: CachedStage | None = None
+    live: LiveStage | None = None
+
+    def __post_init__(self) -> None:
+        if self.cached is None and self.live is None:
+            raise ConfigError("'stages' is empty; expected cached, live or both")
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """What is measured and kept while training.
+
+    Attributes
+    ----------
+    every : int
+        Updates between two evaluations; there is one at the end of each stage anyway. 0: only those.
+    objects : int
+        At most so many validation objects, evenly picked.
+    crop : {"auto", "paper"}
+        As ``rosgeo segment --crop``.
+    crop_factor : float
+        Side of an ``auto`` crop over the longer side of the box.
+    overlays : int
+        Objects on the sheet of overlays.
+    checkpoint_every : int
+        Updates between two checkpoints.
+    """
+
+    every: int = 500
+    objects: int = 200
+    crop: Literal["auto", "paper"] = "auto"
+    crop_factor: float = 1.5
+    overlays: int = 24
+    checkpoint_every: int = 100
+
+    def __post_init__(self) -> None:
+        if self.checkpoint_every < 1:
+            raise ConfigError(f"checkpoint_every {self.checkpoint_every}: expected at least 1")
+
+    def is_due(self, step: int, steps: int) -> bool:
+        """Whether there is an evaluation after `step` of `steps` updates of a stage."""
+        return step == steps or (self.every > 0 and step % self.every == 0)
 
 
 @dataclass(frozen=True)
@@ -86,94 +353,35 @@ class TrainConfig:
 
     Attributes
     ----------
-    train, val : str
-        COCO folders.
-    backbone : str
-        Weights of the DINOv2 backbone (safetensors).
+    data : DataConfig
+        Labelled objects.
+    init : InitConfig
+        What to start from.
     output : str
-        Folder of the run: checkpoint, log, weights.
+        Folder of the run.
     seed : int
         Of everything that is drawn.
+    device : {"auto", "cpu"}
+        ``auto``: the GPU where there is one.
+    precision : {"auto", "float32", "bf16"}
+        ``auto``: bfloat16 mixed precision where the device has it.
     class_factors : dict
-        Class name -> factor on its drawing probability.
-    model, augmentation, cache, optim
+        Class -> factor on its drawing probability, on top of the inverse root of its count.
+    model : dict
+        Keys of `ModelConfig`: all that differ from its defaults, or ``name`` and ``input_size`` of an `init.model`.
+    augmentation, loss, stages, validation
         See their classes.
     """
 
-    train: str
-    val: str
-    backbone: str
+    data: DataConfig
+    init: InitConfig
     output: str = "runs/rosgeo-small"
     seed: int = 0
+    device: Literal["auto", "cpu"] = "auto"
+    precision: Literal["auto", "float32", "bf16"] = "auto"
     class_factors: dict[str, float] = field(default_factory=dict)
-    model: ModelConfig = field(default_factory=ModelConfig)
+    model: dict[str, Any] = field(default_factory=dict)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    cache: CacheConfig = field(default_factory=CacheConfig)
-    optim: OptimConfig = field(default_factory=OptimConfig)
-
-
-def read_config(path: str | Path, overrides: tuple[str, ...] = ()) -> TrainConfig:
-    """Read a YAML file; overrides are ``key=value`` with dots for nested keys and values in YAML.
-
-    Raises
-    ------
-    InputFileNotFoundError
-        No such file.
-    ConfigError
-        Not a YAML mapping, an unknown key (the message names the nearest known one), a missing key or a value of the wrong kind.
-    """
-    source = Path(path)
-    if not source.is_file():
-        raise InputFileNotFoundError(f"{source}: no such configuration file")
-    try:
-        values = yaml.safe_load(source.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{source}: expected a mapping of keys, found {type(values).__name__}")
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {override!r}: expected key=value")
-        *parents, last = key.split(".")
-        node = values
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = yaml.safe_load(text)
-    return _build(TrainConfig, values, str(source))
-
-
-def _build(cls: type[T], values: dict[str, Any], where: str) -> T:
-    """A dataclass from a mapping, nested ones included."""
-    hints = get_type_hints(cls)
-    names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
-    for key in values:
-        if key not in names:
-            close = difflib.get_close_matches(str(key), names, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; known keys: {', '.join(names)}"
-            raise ConfigError(f"{where}: unknown key {key!r}{hint}")
-    built = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in values.items()}
-    try:
-        return cls(**built)
-    except TypeError as error:
-        raise ConfigError(f"{where}: {str(error).split('() ')[-1]}") from error
-
-
-def _convert(kind: Any, value: Any, where: str) -> Any:
-    if is_dataclass(kind) and isinstance(kind, type):
-        if not isinstance(value, dict):
-            raise ConfigError(f"{where}: expected a mapping, found {value!r}")
-        return _build(kind, value, where)
-    origin = getattr(kind, "__origin__", kind)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise ConfigError(f"{where}: expected a list, found {value!r}")
-        element = get_args(kind)[0]
-        return tuple(_convert(element, v, where) for v in value)
-    if origin is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if origin is dict and isinstance(value, dict):
-        return {str(key): _convert(get_args(kind)[1], v, f"{where}.{key}") for key, v in value.items()}
-    if not isinstance(value, origin) or (isinstance(value, bool) and origin is not bool):
-        raise ConfigError(f"{where}: expected {origin.__name__}, found {value!r}")
-    return value
+    loss: LossConfig = field(default_factory=LossConfig)
+    stages: Stages = field(default_factory=lambda: Stages(cached=CachedStage()))
+    validation: ValidationConfig = field(default_factory=ValidationConfig)

@@ -66,7 +66,9 @@ def _crossings(ring: FloatArray, height: int, lines_per_cell: int) -> tuple[np.n
     start, end = ring, np.roll(ring, -1, axis=0)
     y = (np.arange(height * lines_per_cell) + 0.5) / lines_per_cell
     edge, line = np.nonzero((start[:, 1, None] <= y) != (end[:, 1, None] <= y))
-    (x0, y0), (x1, y1) = start[edge].T, end[edge].T
+    # From the upper end to the lower one: an edge that is walked there and back is then crossed at the very same x.
+    down = (start[edge, 1] < end[edge, 1])[:, None]
+    (x0, y0), (x1, y1) = np.where(down, start[edge], end[edge]).T, np.where(down, end[edge], start[edge]).T
     x = x0 + (y[line] - y0) * (x1 - x0) / (y1 - y0)
     order = np.lexsort((x, line))
     line, x = line[order], x[order]

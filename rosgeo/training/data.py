@@ -1,20 +1,46 @@
-"""Labelled objects for training and evaluation. A first reader: COCO folders."""
+"""Labelled objects for training and evaluation: what one is, how its pixels are read, and the reader of COCO folders."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from rosgeo.errors import InputFileNotFoundError, TrainingDataError
-from rosgeo.types import FloatArray, UInt8Array
+from rosgeo.geometry.windows import decimation_of
+from rosgeo.inference.crops import PADDING_RGB
+from rosgeo.types import BoolArray, CropWindow, FloatArray, UInt8Array
 
-__all__ = ["LabelledObject", "load_image", "read_coco"]
+if TYPE_CHECKING:
+    from rosgeo.raster.crops import CropReader
+
+__all__ = ["LabelledObject", "RasterPixels", "class_weights", "load_image", "read_coco", "read_crop"]
+
+
+@dataclass(frozen=True)
+class RasterPixels:
+    """How the pixels of a raster are read; a picture of 8-bit RGB needs none.
+
+    Attributes
+    ----------
+    path : str
+        Whatever rasterio opens.
+    bands : tuple of int or None
+        See `parse_bands`.
+    stretch : str
+        See `parse_stretch`.
+    """
+
+    path: str
+    bands: tuple[int, ...] | None = None
+    stretch: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -31,6 +57,14 @@ class LabelledObject:
         Outlines, joined by union.
     category, source : str
         Class and data set, for sampling and tables.
+    box : float64 array (4,) or None
+        The prompt, xyxy in the pixel frame; None for the envelope of the outlines.
+    raster : RasterPixels or None
+        Where the picture is a raster. Its frame is then that of the upright raster.
+    group : str
+        Value of the column that train and validation are split by.
+    hidden : tuple of (x_min, y_min, x_max, y_max)
+        Parts of the picture that crops of this object must not show (ground of the other side), in whole pixels.
     """
 
     image_path: Path
@@ -39,15 +73,99 @@ class LabelledObject:
     rings: tuple[FloatArray, ...]
     category: str
     source: str
+    box: FloatArray | None = None
+    raster: RasterPixels | None = None
+    group: str = ""
+    hidden: tuple[tuple[int, int, int, int], ...] = ()
 
     @property
     def box_px(self) -> FloatArray:
-        """Envelope of the outlines, float64 (4,), xyxy in the pixel frame."""
+        """The prompt, float64 (4,), xyxy in the pixel frame."""
+        if self.box is not None:
+            return self.box
         points = np.concatenate(self.rings)
         return np.concatenate([points.min(axis=0), points.max(axis=0)])
 
 
-def read_coco(folder: str | Path, annotations: str = "instances.json") -> tuple[list[LabelledObject], dict[str, int]]:
+def read_crop(labelled: LabelledObject, window: CropWindow) -> tuple[UInt8Array, BoolArray]:
+    """Read a window of an object's picture as inference reads it.
+
+    Parameters
+    ----------
+    labelled : LabelledObject
+        Whose picture.
+    window : CropWindow
+        May pass the picture's edge.
+
+    Returns
+    -------
+    image : uint8 array (3, h, h)
+        RGB, padded where it is not valid. h is the window's size over its decimation.
+    valid : bool array (h, h)
+        False outside the picture, on nodata and where the ground is hidden.
+    """
+    if labelled.raster is not None:
+        crop = _reader(labelled.raster, os.getpid()).read(window, labelled.box_px, 0)
+        image, valid = crop.image, crop.valid
+    else:
+        image, valid = _picture_crop(load_image(labelled.image_path), window)
+    return _hide(image, valid, labelled.hidden, window) if labelled.hidden else (image, valid)
+
+
+@lru_cache(maxsize=32)
+def _reader(raster: RasterPixels, process: int) -> CropReader:
+    """An open reader. One for each process, since an open file must not be shared with a forked one."""
+    # Not at the top: a GPU machine without geospatial packages trains on pictures.
+    from rosgeo.raster.bands import parse_stretch
+    from rosgeo.raster.crops import open_reader
+    from rosgeo.raster.source import open_source
+    from rosgeo.raster.upright import upright_source
+
+    opened = open_source(raster.path)
+    reader = open_reader(
+        upright_source(opened.__enter__()), bands=raster.bands, stretch=parse_stretch(raster.stretch), padding_rgb=PADDING_RGB
+    )
+    reader.opened = opened  # type: ignore[attr-defined] # stays open as long as the reader is kept
+    return reader
+
+
+def _picture_crop(picture: UInt8Array, window: CropWindow) -> tuple[UInt8Array, BoolArray]:
+    """A window of a picture (3, H, W), padded, as `CropReader` cuts it; averaged over whole pixels where it is very large."""
+    shape = (picture.shape[1], picture.shape[2])
+    rows, cols = window.readable(shape)
+    into = window.paste(shape)
+    padding = np.array(PADDING_RGB, dtype=np.uint8)[:, None, None]
+    crop = np.broadcast_to(padding, (3, window.size, window.size)).copy()
+    crop[:, into[0], into[1]] = picture[:, rows, cols]
+    valid = np.zeros((window.size, window.size), dtype=bool)
+    valid[into] = True
+    step = decimation_of(window)
+    if step == 1:
+        return crop, valid
+    side = window.size // step
+    count = valid.reshape(side, step, side, step).sum(axis=(1, 3))
+    total = np.where(valid, crop, 0).reshape(3, side, step, side, step).sum(axis=(2, 4))
+    mean = np.round(total / np.maximum(count, 1)).astype(np.uint8)
+    return np.where(count > 0, mean, padding), count >= step * step / 2
+
+
+def _hide(
+    image: UInt8Array, valid: BoolArray, hidden: Sequence[tuple[int, int, int, int]], window: CropWindow
+) -> tuple[UInt8Array, BoolArray]:
+    """Paint rectangles of the pixel frame as if they lay outside the picture."""
+    scale = valid.shape[0] / window.size
+    boxes = window.px_to_crop(np.array(hidden, dtype=np.float64)) * scale
+    low, high = np.floor(boxes[:, :2]).clip(0).astype(int), np.ceil(boxes[:, 2:]).clip(0).astype(int)
+    image, valid = image.copy(), valid.copy()
+    for (left, top), (right, bottom) in zip(low, high, strict=True):
+        valid[top:bottom, left:right] = False
+        image[:, top:bottom, left:right] = np.array(PADDING_RGB, dtype=np.uint8)[:, None, None]
+    return image, valid
+
+
+def read_coco(
+    folder: str | Path, annotations: str = "instances.json", *, column: str | None = None
+) -> tuple[list[LabelledObject], dict[str, int]]:
     """Read a COCO folder: ``images/`` and one annotation file.
 
     Parameters
@@ -56,6 +174,8 @@ def read_coco(folder: str | Path, annotations: str = "instances.json") -> tuple[
         The folder.
     annotations : str
         Name of the annotation file in it.
+    column : str, optional
+        Key of the images whose value becomes the `group` of their objects.
 
     Returns
     -------
@@ -85,7 +205,13 @@ def read_coco(folder: str | Path, annotations: str = "instances.json") -> tuple[
     objects: list[LabelledObject] = []
     left_out: dict[str, int] = {}
     for entry in entries:
-        image = images[entry["image_id"]]
+        try:
+            image, category = images[entry["image_id"]], names[entry["category_id"]]
+            group = "" if column is None else str(image[column])
+        except KeyError as error:
+            raise TrainingDataError(
+                f"{path}: annotation {entry.get('id')}: {error} is missing in it, in its image or in the lists"
+            ) from error
         rings = _rings(entry)
         if isinstance(rings, str):
             left_out[rings] = left_out.get(rings, 0) + 1
@@ -96,8 +222,9 @@ def read_coco(folder: str | Path, annotations: str = "instances.json") -> tuple[
                 height=int(image["height"]),
                 width=int(image["width"]),
                 rings=rings,
-                category=names[entry["category_id"]],
+                category=category,
                 source=str(image.get("source", root.name)),
+                group=group,
             )
         )
     _require_pictures({o.image_path for o in objects}, path)

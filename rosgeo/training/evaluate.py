@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
+from rosgeo.errors import TrainingDataError
 from rosgeo.geometry.windows import CropPolicy, clip_box, plan_window
+from rosgeo.inference.crops import Resampling
 from rosgeo.inference.predict import Segmenter
+from rosgeo.model.checkpoint import LoadedModel
 from rosgeo.training.coverage import polygon_mask
-from rosgeo.training.data import LabelledObject, load_image
-from rosgeo.training.samples import read_picture_crop
+from rosgeo.training.data import LabelledObject, read_crop
+from rosgeo.training.metrics import boundary_iou, mask_iou
 from rosgeo.types import BoolArray, Crop, FloatArray, ObjectMask
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["PIPELINE_ABLATION", "Evaluation", "Pipeline", "evaluate", "pipeline_ablation"]
+
+SIZE_CLASSES = ("below 12 px", "small", "medium", "large")
+"""Objects whose box is below 12 px long; COCO's classes of area (below 32 x 32, below 96 x 96, above), whichever the first class takes."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of N objects.
+    """Scores of N objects in M pictures.
 
     Attributes
     ----------
@@ -29,31 +36,69 @@ class Evaluation:
         Of mask and label on the picture's pixels.
     score : float64 array (N,)
         The model's own estimate.
-    image_iou : float64 array (M,)
-        Of the union of all masks and the union of all labels, a picture each, as the ROS-SAM reference counts.
+    area : float64 array (N,)
+        Of the labels, in pixels.
+    image_iou, image_biou : float64 arrays (M,)
+        IoU and Boundary IoU of the union of all masks and the union of all labels, a picture each, as the ROS-SAM reference counts.
     seconds_an_object : float
     """
 
     objects: tuple[LabelledObject, ...]
     iou: FloatArray
     score: FloatArray
+    area: FloatArray
     image_iou: FloatArray
+    image_biou: FloatArray
     seconds_an_object: float
 
     def by_class(self) -> dict[str, tuple[int, float]]:
         """Class -> number of objects and their mean IoU."""
-        names = np.array([o.category for o in self.objects])
-        return {str(n): (int((names == n).sum()), float(self.iou[names == n].mean())) for n in np.unique(names)}
+        return _means([o.category for o in self.objects], self.iou)
+
+    def by_size(self) -> dict[str, tuple[int, float]]:
+        """One of `SIZE_CLASSES` -> number of objects and their mean IoU; classes without objects are left out."""
+        sides = np.array([max(o.box_px[2] - o.box_px[0], o.box_px[3] - o.box_px[1]) for o in self.objects])
+        sizes = np.where(sides < 12, 0, 1 + np.searchsorted([32.0**2, 96.0**2], self.area, side="right"))
+        found = _means([SIZE_CLASSES[i] for i in sizes], self.iou)
+        return {name: found[name] for name in SIZE_CLASSES if name in found}
+
+    def calibration(self, bins: int = 10) -> list[dict[str, float]]:
+        """Mean score and mean IoU of the objects in each of `bins` equal bins of the score; empty bins are left out."""
+        bin_of = np.clip((self.score * bins).astype(int), 0, bins - 1)
+        rows = [(i, bin_of == i) for i in range(bins)]
+        return [
+            {
+                "from": i / bins,
+                "objects": int(chosen.sum()),
+                "score": round(float(self.score[chosen].mean()), 4),
+                "iou": round(float(self.iou[chosen].mean()), 4),
+            }
+            for i, chosen in rows
+            if chosen.any()
+        ]
 
     def summary(self) -> dict[str, object]:
         """The figures as plain values."""
+
+        def rows(groups: dict[str, tuple[int, float]]) -> dict[str, dict[str, float]]:
+            return {name: {"objects": n, "iou": round(v, 4)} for name, (n, v) in groups.items()}
+
         return {
             "objects": len(self.objects),
             "object_iou": round(float(self.iou.mean()), 4),
             "image_iou": round(float(self.image_iou.mean()), 4),
+            "image_biou": round(float(self.image_biou.mean()), 4),
             "score_error": round(float(np.abs(self.iou - self.score).mean()), 4),
-            "by_class": {name: {"objects": n, "iou": round(v, 4)} for name, (n, v) in self.by_class().items()},
+            "seconds_an_object": round(self.seconds_an_object, 3),
+            "by_class": rows(self.by_class()),
+            "by_size": rows(self.by_size()),
+            "calibration": self.calibration(),
         }
+
+
+def _means(groups: Sequence[str], values: FloatArray) -> dict[str, tuple[int, float]]:
+    names = np.array(groups)
+    return {str(n): (int((names == n).sum()), float(values[names == n].mean())) for n in np.unique(names)}
 
 
 def evaluate(
@@ -62,6 +107,7 @@ def evaluate(
     policy: CropPolicy | None = None,
     *,
     on_object: Callable[[], None] | None = None,
+    on_mask: Callable[[int, Crop, ObjectMask], None] | None = None,
 ) -> Evaluation:
     """Segment each labelled object from its own box, and compare.
 
@@ -75,33 +121,124 @@ def evaluate(
         How crops are cut.
     on_object : callable, optional
         Called after each object.
+    on_mask : callable, optional
+        Called with the row of each object, its crop and its mask.
+
+    Raises
+    ------
+    TrainingDataError
+        No objects.
     """
-    policy = policy or CropPolicy()
+    if not objects:
+        raise TrainingDataError("there is no object to evaluate on")
     started = time.monotonic()
-    iou, score = np.zeros(len(objects)), np.zeros(len(objects))
-    unions: dict[object, list[BoolArray]] = {}
-    for i, labelled in enumerate(objects):
+    iou, score, area = (np.zeros(len(objects)) for _ in range(3))
+    crops: dict[int, Crop] = {}
+    scored: dict[object, tuple[float, float]] = {}
+    picture: object = None
+    found_all = truth_all = np.zeros((1, 1), dtype=bool)
+    for mask in segmenter.segment(_crops(objects, policy or CropPolicy(), crops)):
+        labelled, crop = objects[mask.id], crops.pop(mask.id)
         shape = (labelled.height, labelled.width)
-        mask = next(segmenter.segment([_crop(labelled, i, policy)]))
+        if on_mask is not None:
+            on_mask(mask.id, crop, mask)
+        if labelled.image_path != picture:
+            if picture is not None:
+                scored[picture] = mask_iou(found_all, truth_all), boundary_iou(found_all, truth_all)
+            picture, found_all, truth_all = labelled.image_path, np.zeros(shape, bool), np.zeros(shape, bool)
         found, truth = _paste(mask, shape), polygon_mask(labelled.rings, shape)
-        union = (found | truth).sum()
-        iou[i] = (found & truth).sum() / union if union else 1.0
-        score[i] = mask.predicted_iou
-        both = unions.setdefault(labelled.image_path, [np.zeros(shape, bool), np.zeros(shape, bool)])
-        both[0] |= found
-        both[1] |= truth
+        iou[mask.id], score[mask.id], area[mask.id] = mask_iou(found, truth), np.nan_to_num(mask.predicted_iou), truth.sum()
+        found_all |= found
+        truth_all |= truth
         if on_object is not None:
             on_object()
-    image_iou = np.array([(a & b).sum() / max((a | b).sum(), 1) for a, b in unions.values()])
-    return Evaluation(tuple(objects), iou, score, image_iou, (time.monotonic() - started) / max(len(objects), 1))
+    scored[picture] = mask_iou(found_all, truth_all), boundary_iou(found_all, truth_all)
+    images = np.array(list(scored.values()))
+    seconds = (time.monotonic() - started) / len(objects)
+    return Evaluation(tuple(objects), iou, score, area, images[:, 0], images[:, 1], seconds)
 
 
-def _crop(labelled: LabelledObject, row: int, policy: CropPolicy) -> Crop:
-    shape = (labelled.height, labelled.width)
-    box = clip_box(labelled.box_px, shape)
-    window = plan_window(box, shape, policy)
-    image, valid = read_picture_crop(load_image(labelled.image_path), window)
-    return Crop(row, window, window.px_to_crop(box), image, valid)
+def _crops(objects: Sequence[LabelledObject], policy: CropPolicy, pending: dict[int, Crop]) -> Iterator[Crop]:
+    """The crops of the objects, picture by picture, those of one window one after the other with the same arrays; also in `pending`."""
+    jobs = []
+    for row, labelled in enumerate(objects):
+        shape = (labelled.height, labelled.width)
+        box = clip_box(labelled.box_px, shape)
+        window = plan_window(box, shape, policy)
+        jobs.append((str(labelled.image_path), window.row_off, window.col_off, window.size, row, window, box))
+    jobs.sort(key=lambda job: job[:5])
+    last: tuple[object, Crop] | None = None
+    for *key, row, window, box in jobs:
+        box_crop = np.clip(window.px_to_crop(box), 0, window.size)
+        if last is not None and last[0] == key:
+            crop = replace(last[1], id=row, box_crop=box_crop)
+        else:
+            crop = Crop(row, window, box_crop, *read_crop(objects[row], window))
+        last = (key, crop)
+        pending[row] = crop
+        yield crop
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One row of the paper's ablation of the inference pipeline (its Tables 1 and 2).
+
+    Attributes
+    ----------
+    name : str
+    mode : {"whole", "tiles", "paper", "auto"}
+        See `CropPolicy`: the whole picture, crops with many objects, or one object a crop.
+    rate : int
+        How much crops are enlarged: their side is the model's input over this.
+    resample : {"bicubic", "bilinear"}
+    """
+
+    name: str
+    mode: Literal["auto", "paper", "tiles", "whole"]
+    rate: int
+    resample: Resampling
+
+
+PIPELINE_ABLATION = (
+    Pipeline("whole picture (Table 1)", "whole", 1, "bicubic"),
+    Pipeline("no sampling, many objects a crop (Table 2, baseline)", "tiles", 1, "bicubic"),
+    Pipeline("x2 bilinear, many objects a crop", "tiles", 2, "bilinear"),
+    Pipeline("x2 bicubic, many objects a crop", "tiles", 2, "bicubic"),
+    Pipeline("x4 bilinear, many objects a crop", "tiles", 4, "bilinear"),
+    Pipeline("x4 bicubic, many objects a crop", "tiles", 4, "bicubic"),
+    Pipeline("x2 bicubic, one object a crop (ROS-SAM)", "paper", 2, "bicubic"),
+    Pipeline("x4 bicubic, one object a crop", "paper", 4, "bicubic"),
+    Pipeline("rosgeo: crop as large as the box asks for", "auto", 1, "bicubic"),
+)
+
+
+def pipeline_ablation(
+    objects: Sequence[LabelledObject],
+    model: LoadedModel,
+    *,
+    rows: Sequence[Pipeline] = PIPELINE_ABLATION,
+    device: str = "auto",
+    precision: str = "auto",
+    on_object: Callable[[], None] | None = None,
+) -> list[tuple[Pipeline, Evaluation]]:
+    """Evaluate a model with each row's pipeline: Tables 1 and 2 of the paper on any labelled data.
+
+    Parameters
+    ----------
+    objects : sequence of LabelledObject
+    model : LoadedModel
+    rows : sequence of Pipeline
+    device, precision : str
+        See `Segmenter`.
+    on_object : callable, optional
+        Called after each object of each row.
+    """
+    results = []
+    for row in rows:
+        segmenter = Segmenter(model, device=device, precision=precision, resample=row.resample)
+        policy = CropPolicy(mode=row.mode, paper_side=max(segmenter.input_size // row.rate, 16))
+        results.append((row, evaluate(objects, segmenter, policy, on_object=on_object)))
+    return results
 
 
 def _paste(mask: ObjectMask, shape: tuple[int, int]) -> BoolArray:

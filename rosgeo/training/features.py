@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -15,35 +18,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from rosgeo.errors import TrainingDataError
-from rosgeo.model.dinov2 import DinoV2Encoder
-from rosgeo.training.data import LabelledObject, class_weights
-from rosgeo.training.samples import Augmentation, Sample, make_sample
+from rosgeo.errors import ConfigError, TrainingDataError
+from rosgeo.model.adapters import encoder_digest
+from rosgeo.model.network import RosSam
+from rosgeo.training.config import CachedStage, TrainConfig
+from rosgeo.training.data import LabelledObject
+from rosgeo.training.samples import Augmentation, Sample
+from rosgeo.training.start import start_network
+from rosgeo.training.stream import Batch, ObjectDraw
 
-__all__ = ["CachedBatch", "FeatureCache", "write_shard"]
+__all__ = ["FeatureCache", "cached_batches", "mask_size_of", "prepare_cache"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class CachedBatch:
-    """B crops with the features of the frozen backbone, one object each.
-
-    Attributes
-    ----------
-    image : uint8 Tensor (B, 3, S, S)
-    last : float Tensor (B, C, s, s)
-    early : float Tensor (B, E, s, s)
-    boxes_model : float32 Tensor (B, 4)
-    target : float32 Tensor (B, G, G)
-        Area coverage, 0 to 1.
-    """
-
-    image: Tensor
-    last: Tensor
-    early: Tensor
-    boxes_model: Tensor
-    target: Tensor
 
 
 @dataclass(frozen=True)
@@ -82,36 +68,119 @@ class FeatureCache:
             )
         return True
 
-    def read(self, numbers: Sequence[int], batch_size: int, rng: np.random.Generator) -> list[CachedBatch]:
-        """Batches of some shards in random order, one of the labelled objects of each crop drawn at random."""
+    def read(self, numbers: Sequence[int], batch_size: int, rng: np.random.Generator, *, first: int = 0) -> Iterator[Batch]:
+        """Batches, from the `first` on, of some shards in random order, one of the labelled objects of each crop drawn at random."""
         parts: dict[str, list[Tensor]] = {}
         for number in numbers:
             with safe_open(self.shard_path(number), "pt") as file:
                 for key in file.keys():  # noqa: SIM118 - not a mapping
                     parts.setdefault(key, []).append(file.get_tensor(key))
-        tensors = {key: torch.cat(values) for key, values in parts.items()}
+        tensors = {key: torch.cat(parts.pop(key)) for key in list(parts)}
         order = rng.permutation(len(tensors["count"]))
-        batches = []
-        for start in range(0, len(order) - batch_size + 1, batch_size):
+        draws = rng.random(len(order))
+        for start in range(first * batch_size, len(order) - batch_size + 1, batch_size):
             rows = torch.from_numpy(order[start : start + batch_size])
-            pick = torch.tensor([int(rng.integers(int(tensors["count"][row]))) for row in rows])
-            batches.append(
-                CachedBatch(
-                    image=tensors["image"][rows],
-                    last=tensors["last"][rows].float(),
-                    early=tensors["early"][rows].float(),
-                    boxes_model=tensors["boxes"][rows, pick],
-                    target=tensors["targets"][rows, pick].float() / 255,
-                )
+            pick = (torch.from_numpy(draws[start : start + batch_size]) * tensors["count"][rows]).long()
+            yield Batch(
+                image=tensors["image"][rows],
+                last=tensors["last"][rows].float(),
+                early=tensors["early"][rows].float(),
+                boxes_model=tensors["boxes"][rows, pick],
+                target=tensors["targets"][rows, pick].float() / 255,
             )
-        return batches
+
+
+def prepare_cache(config: TrainConfig, stage: CachedStage, network: RosSam, objects: Sequence[LabelledObject]) -> FeatureCache:
+    """Make the shards that are not there yet, in `stage.workers` processes."""
+    fingerprint = fingerprint_of(
+        objects,
+        config.augmentation,
+        bytes.fromhex(encoder_digest(network.image_encoder)),
+        input_size=network.config.input_size,
+        mask_size=mask_size_of(network),
+        early_blocks=network.config.early_blocks,
+        size=stage.crops_a_file,
+        max_objects=stage.objects_a_crop,
+        seed=config.seed,
+        class_factors=config.class_factors,
+    )
+    cache = FeatureCache(Path(stage.folder), fingerprint)
+    missing = [n for n in range(shards_of(stage)) if not cache.has(n)]
+    if missing:
+        logger.info("%d of %d feature files to make in %s", len(missing), shards_of(stage), cache.folder)
+        jobs = [(config, stage, cache, objects, n) for n in missing]
+        if stage.workers == 0:
+            for job in jobs:
+                _make_shard(job, network)
+        else:
+            with ProcessPoolExecutor(stage.workers, mp_context=get_context("spawn")) as pool:
+                list(pool.map(_make_shard, jobs))
+    return cache
+
+
+def cached_batches(cache: FeatureCache, stage: CachedStage, seed: int, numbers: range) -> Iterator[Batch]:
+    """Batches of some numbers. They come in stretches of shards, drawn from an order that is new each time all have been seen."""
+    count = shards_of(stage)
+    at_once = min(stage.files_in_memory, count)
+    a_stretch = at_once * stage.crops_a_file // stage.batch_size
+    if a_stretch == 0:
+        raise ConfigError(f"a batch of {stage.batch_size} is larger than the {at_once * stage.crops_a_file} cached crops in memory")
+    stretch, position = -1, 0
+    batches: Iterator[Batch] = iter(())
+    for number in numbers:
+        if number // a_stretch != stretch:
+            stretch, position = number // a_stretch, number % a_stretch
+            chosen = {_order(seed, i // count, count)[i % count] for i in range(stretch * at_once, (stretch + 1) * at_once)}
+            batches = cache.read(sorted(chosen), stage.batch_size, np.random.default_rng([seed, 1, stretch]), first=position)
+        while position < number % a_stretch:
+            next(batches)
+            position += 1
+        yield next(batches)
+        position += 1
+
+
+def shards_of(stage: CachedStage) -> int:
+    """Number of shards."""
+    return math.ceil(stage.crops / stage.crops_a_file)
+
+
+def mask_size_of(network: RosSam) -> int:
+    """Side of the network's finest mask grid in cells."""
+    return network.config.detail_size or 4 * network.image_encoder.grid_size
+
+
+def _order(seed: int, epoch: int, count: int) -> list[int]:
+    return [int(i) for i in np.random.default_rng([seed, 2, epoch]).permutation(count)]
+
+
+def _make_shard(
+    job: tuple[TrainConfig, CachedStage, FeatureCache, Sequence[LabelledObject], int], network: RosSam | None = None
+) -> None:
+    config, stage, cache, objects, number = job
+    if network is None:
+        torch.set_num_threads(1)
+        network = start_network(config)
+    write_shard(
+        cache,
+        number,
+        size=stage.crops_a_file,
+        objects=objects,
+        augmentation=config.augmentation,
+        class_factors=config.class_factors,
+        network=network.eval(),
+        mask_size=mask_size_of(network),
+        max_objects=stage.objects_a_crop,
+        seed=config.seed,
+    )
 
 
 def fingerprint_of(objects: Sequence[LabelledObject], augmentation: Augmentation, backbone: bytes, **settings: object) -> str:
     """A short hash of objects, augmentation, backbone weights and settings."""
     digest = hashlib.sha256(backbone)
     for o in objects:
-        digest.update(f"{o.image_path.name} {o.category} {[r.tolist() for r in o.rings]}".encode())
+        digest.update(f"{o.image_path.name} {o.category} {o.hidden}".encode())
+        for ring in o.rings:
+            digest.update(ring.tobytes())
     digest.update(json.dumps([asdict(augmentation), settings], sort_keys=True, default=str).encode())
     return digest.hexdigest()[:16]
 
@@ -124,7 +193,7 @@ def write_shard(
     objects: Sequence[LabelledObject],
     augmentation: Augmentation,
     class_factors: dict[str, float],
-    encoder: DinoV2Encoder,
+    network: RosSam,
     mask_size: int,
     max_objects: int,
     seed: int,
@@ -134,25 +203,14 @@ def write_shard(
 
     The samples depend on `seed` and `number` alone, so shards may be made in any order and by several processes.
     """
+    draw = ObjectDraw(objects, class_factors)
     rng = np.random.default_rng([seed, number])
-    weights = class_weights(objects, class_factors)
-    by_picture: dict[Path, list[LabelledObject]] = {}
-    for o in objects:
-        by_picture.setdefault(o.image_path, []).append(o)
     rows: dict[str, list[Tensor]] = {key: [] for key in ("image", "last", "early", "boxes", "targets", "count")}
-    for choice in rng.choice(len(objects), size=size, p=weights):
-        own = objects[int(choice)]
-        group = by_picture[own.image_path]
-        sample = make_sample(
-            group,
-            next(i for i, o in enumerate(group) if o is own),
-            augmentation=augmentation,
-            rng=rng,
-            input_size=encoder.input_size,
-            mask_size=mask_size,
-            max_objects=max_objects,
+    for _ in range(size):
+        sample = draw.sample(
+            rng, augmentation=augmentation, input_size=network.config.input_size, mask_size=mask_size, max_objects=max_objects
         )
-        for key, value in _encode(sample, encoder, max_objects).items():
+        for key, value in _encode(sample, network, max_objects).items():
             rows[key].append(value)
         if on_sample is not None:
             on_sample()
@@ -165,9 +223,9 @@ def write_shard(
 
 
 @torch.inference_mode()
-def _encode(sample: Sample, encoder: DinoV2Encoder, max_objects: int) -> dict[str, Tensor]:
+def _encode(sample: Sample, network: RosSam, max_objects: int) -> dict[str, Tensor]:
     image = torch.from_numpy(sample.image)
-    last, early = encoder.backbone(encoder.normalise(image[None]))
+    last, early = network.image_encoder.backbone(network.image_encoder.normalise(image[None]))
     count = len(sample.boxes_model)
     boxes = torch.zeros(max_objects, 4)
     boxes[:count] = torch.from_numpy(sample.boxes_model)

@@ -1,35 +1,46 @@
-"""Training of the decoder over a frozen backbone: one visible loop that resumes where it was killed."""
+"""The training loop: one stage after the other, checkpointed, measured, and resumable where it was killed."""
 
 from __future__ import annotations
 
-import csv
-import json
+import ctypes
 import logging
-import math
+import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
-from torch import Tensor
 
-from rosgeo.errors import InputFileNotFoundError, TrainingDataError
-from rosgeo.model.checkpoint import save_model, sha256_of
-from rosgeo.model.network import RosSam
-from rosgeo.training.config import TrainConfig
-from rosgeo.training.data import LabelledObject, read_coco
-from rosgeo.training.features import CachedBatch, FeatureCache, fingerprint_of, write_shard
-from rosgeo.training.losses import mask_iou, mask_loss, shrink_target
+from rosgeo.errors import OptionError
+from rosgeo.inference.device import choose_device, choose_precision
+from rosgeo.model.adapters import save_adapter
+from rosgeo.model.lora import LoraOptions
+from rosgeo.training.config import CachedStage, LiveStage, Optimisation, TrainConfig
+from rosgeo.training.features import cached_batches, mask_size_of, prepare_cache
+from rosgeo.training.report import RunLog
+from rosgeo.training.sources import TrainingData, read_data
+from rosgeo.training.start import parameter_groups, prepare_stage, start_network
+from rosgeo.training.state import Position, RunIdentity, load_state, plain_config, save_state
+from rosgeo.training.stream import Batch, LiveSamples, ObjectDraw, live_batches
+from rosgeo.training.updates import TrainingPass, loss_and_figures, make_optimizer, rate_at, silent_parameters, turn_of
+from rosgeo.training.validation import Token, Validation, save_served
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator  # type: ignore[import-untyped]
 
 __all__ = ["TrainResult", "train"]
 
 logger = logging.getLogger(__name__)
+
+OnStep = Callable[[int, int, dict[str, float]], None]
+OnNote = Callable[[str], None]
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Names of glibc's malloc.h."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +50,11 @@ class TrainResult:
     Attributes
     ----------
     weights : Path
-        The float16 weights file.
+        The float16 weights file: the best by validation IoU, the last where there is no validation.
     steps : int
-        Optimizer steps in all.
+        Updates in all.
     final : dict
-        Means of the last checkpointed stretch: loss, iou_hq, iou_sam, iou_error.
+        Means of the last updates: loss, iou_hq, iou_sam, iou_error; and `best`, the best validation IoU.
     """
 
     weights: Path
@@ -51,110 +62,8 @@ class TrainResult:
     final: dict[str, float]
 
 
-def build_network(config: TrainConfig) -> RosSam:
-    """A network with the frozen backbone's weights and everything else freshly initialised from the seed."""
-    path = Path(config.backbone)
-    if not path.is_file():
-        raise InputFileNotFoundError(f"{path}: no such backbone weights (key 'backbone')")
-    torch.manual_seed(config.seed)
-    network = RosSam(config.model)
-    weights = {name: value.float() for name, value in load_file(path).items()}
-    try:
-        network.image_encoder.backbone.load_state_dict(weights)
-    except RuntimeError as error:
-        raise TrainingDataError(f"{path} does not fit the backbone of the configuration: {str(error).splitlines()[1]}") from error
-    network.image_encoder.backbone.requires_grad_(False)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-
-
-def prepare_cache(config: TrainConfig, objects: list[LabelledObject]) -> FeatureCache:
-    """Make the shards of the feature cache that are not there yet, in `config.cache.workers` processes."""
-    cache = FeatureCache(Path(config.cache.folder), _fingerprint(config, objects))
-    missing = [n for n in range(_shards(config)) if not cache.has(n)]
-    if missing:
-        logger.info("%d of %d feature files to make in %s", len(missing), _shards(config), cache.folder)
-        with ProcessPoolExecutor(config.cache.workers, mp_context=get_context("spawn")) as pool:
-            list(pool.map(_make_shard, [(config, cache, n) for n in missing]))
-    return cache
-
-
-def _shards(config: TrainConfig) -> int:
-    return math.ceil(config.cache.crops / config.cache.crops_a_file)
-
-
-def _fingerprint(config: TrainConfig, objects: list[LabelledObject]) -> str:
-    return fingerprint_of(
-        objects,
-        config.augmentation,
-        bytes.fromhex(sha256_of(config.backbone)),
-        input_size=config.model.input_size,
-        mask_size=config.model.detail_size,
-        early_blocks=config.model.early_blocks,
-        size=config.cache.crops_a_file,
-        max_objects=config.cache.objects_a_crop,
-        seed=config.seed,
-        class_factors=config.class_factors,
-    )
-
-
-def _make_shard(job: tuple[TrainConfig, FeatureCache, int]) -> None:
-    config, cache, number = job
-    torch.set_num_threads(1)
-    write_shard(
-        cache,
-        number,
-        size=config.cache.crops_a_file,
-        objects=read_coco(config.train)[0],
-        augmentation=config.augmentation,
-        class_factors=config.class_factors,
-        encoder=build_network(config).image_encoder.eval(),
-        mask_size=config.model.detail_size,
-        max_objects=config.cache.objects_a_crop,
-        seed=config.seed,
-    )
-
-
-def learning_rate_at(step: int, steps: int, peak: float, warmup: float) -> float:
-    """Linear warm-up over `warmup` of the steps, then half a cosine down to 1 % of the peak."""
-    warm = max(int(steps * warmup), 1)
-    if step < warm:
-        return peak * (step + 1) / warm
-    progress = (step - warm) / max(steps - warm, 1)
-    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
-
-
-def train_step(
-    network: RosSam, batch: CachedBatch, optimizer: torch.optim.Optimizer, config: TrainConfig, *, refine: bool
-) -> dict[str, float]:
-    """One update on both mask tokens and the predicted IoU; returns loss and IoUs of the batch."""
-    normalised = network.image_encoder.normalise(batch.image)
-    output = network.decode(
-        _channels_last(batch.last), _channels_last(batch.early), _channels_last(normalised), batch.boxes_model, refine=refine
-    )
-    target_hq = shrink_target(batch.target, output.hq_logits.shape[-1])
-    target_sam = shrink_target(batch.target, output.sam_logits.shape[-1])
-    iou = mask_iou(output.hq_logits.detach(), target_hq)
-    iou_error = (output.iou - iou).square().mean()
-    loss = mask_loss(output.hq_logits, target_hq) + mask_loss(output.sam_logits, target_sam)
-    total = loss + config.optim.iou_weight * iou_error
-    optimizer.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_((p for g in optimizer.param_groups for p in g["params"]), config.optim.clip_norm)
-    optimizer.step()
-    return {
-        "loss": float(loss.detach()),
-        "iou_hq": float(iou.mean()),
-        "iou_sam": float(mask_iou(output.sam_logits.detach(), target_sam).mean()),
-        "iou_error": float((output.iou.detach() - iou).abs().mean()),
-    }
-
-
-def _channels_last(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
-
-
 def train(
-    config: TrainConfig, *, resume: bool = False, on_step: Callable[[int, int, dict[str, float]], None] | None = None
+    config: TrainConfig, *, resume: bool = False, on_step: OnStep | None = None, on_note: OnNote | None = None
 ) -> TrainResult:
     """Run a configuration to its end.
 
@@ -165,7 +74,9 @@ def train(
     resume : bool
         Go on from the run's last checkpoint; without one, start.
     on_step : callable, optional
-        Called with step, steps and the figures of each update.
+        Called with the update, the updates in all and the figures of each update.
+    on_note : callable, optional
+        Called with a line of text on data, stages and evaluations.
 
     Returns
     -------
@@ -173,113 +84,258 @@ def train(
 
     Notes
     -----
-    The crops of a stretch of shards are shuffled by a generator that depends on the seed and the stretch's number alone, and a
-    checkpoint is written after each stretch, so a killed run that is resumed sees the same batches as one that was not.
+    Everything that is drawn depends on the seed and on the number of the update or sample that it is drawn for, so a checkpoint needs
+    no state of a random generator, and a killed run that is resumed sees what one that was not killed sees.
     """
-    objects, left_out = read_coco(config.train)
-    logger.info("%d objects in %s, left out: %s", len(objects), config.train, left_out or "none")
-    cache = prepare_cache(config, objects)
-    network = build_network(config).train()
-    network.image_encoder.backbone.eval()
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=config.optim.learning_rate, weight_decay=config.optim.weight_decay)
-    folder = Path(config.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    steps = config.optim.samples // config.optim.batch_size
-    state: dict[str, Any] = _resume(folder / "checkpoint.pt", network, optimizer, config) if resume else {"step": 0, "stretch": 0}
-    step, stretch = int(state["step"]), int(state["stretch"])
-    means: dict[str, float] = dict(state.get("means", {}))
-    while step < steps:
-        figures: list[dict[str, float]] = []
+    _keep_memory()
+    run = Run(config, read_data(config.data), resume, on_step or _ignore, on_note or _ignore)
+    for name in run.stages:
+        if not run.is_done(name):
+            _run_stage(run, name)
+    return run.finish()
+
+
+def _keep_memory() -> None:
+    """Have the C library keep what is freed: giving each activation back to the system and faulting it in anew costs a tenth and more."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            libc = ctypes.CDLL("libc.so.6")
+            libc.mallopt(_M_MMAP_THRESHOLD, 2**31 - 1)
+            libc.mallopt(_M_TRIM_THRESHOLD, -1)
+
+
+def _ignore(*_: Any) -> None:
+    """A callback for nobody."""
+
+
+class Run:
+    """A run under way: its data, network, position and records.
+
+    Parameters
+    ----------
+    config, data
+        What is trained on what.
+    resume : bool
+        Whether to look for a checkpoint.
+    on_step, on_note
+        See `train`.
+    """
+
+    def __init__(self, config: TrainConfig, data: TrainingData, resume: bool, on_step: OnStep, on_note: OnNote) -> None:
+        self.config, self.data, self.on_step, self.on_note = config, data, on_step, on_note
+        for line in data.report:
+            on_note(line)
+        self.stages: dict[str, Optimisation] = {
+            name: stage.with_epochs(len(data.train))
+            for name, stage in (("cached", config.stages.cached), ("live", config.stages.live))
+            if stage is not None
+        }
+        self.accelerator = _accelerator(config)
+        self.network = start_network(config)
+        self.lora: LoraOptions | None = None
+        self.steps = {name: stage.steps(self.accelerator.num_processes) for name, stage in self.stages.items()}
+        self.folder = Path(config.output)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.identity = RunIdentity.of(config, data.fingerprints())
+        self.saved = load_state(self.folder / "checkpoint.pt", self.identity) if resume else None
+        self.position = self.saved["position"] if self.saved else Position(next(iter(self.stages)), 0)
+        self.log = RunLog(self.folder, self.position.total) if self.accelerator.is_main_process else None
+        self.validation = Validation(config, data.val)
+        self.recent: list[dict[str, float]] = []
+
+    def is_done(self, name: str) -> bool:
+        """Whether a stage lies behind the checkpoint."""
+        order = [*self.stages, "done"]
+        return order.index(name) < order.index(self.position.stage)
+
+    def restore(self, optimizer: torch.optim.Optimizer) -> None:
+        """Put back what the checkpoint holds, once the stage has made its parameters."""
+        if self.saved is None:
+            return
+        self.network.load_state_dict(self.saved["trained"], strict=False)
+        if self.saved["optimizer"] is not None:
+            optimizer.load_state_dict(self.saved["optimizer"])
+        self.on_note(f"resumed in stage {self.position.stage} at step {self.position.step}")
+        self.saved = None
+
+    def checkpoint(self, optimizer: torch.optim.Optimizer | None) -> None:
+        """Write where the run stands."""
+        if self.accelerator.is_main_process:
+            save_state(self.folder / "checkpoint.pt", self.network, optimizer, self.position, self.identity)
+
+    def record(self, stage: str, rates: list[float], figures: dict[str, float]) -> None:
+        """Log an update and tell of it."""
+        self.recent = [*self.recent[-99:], figures]
+        if self.log is not None:
+            row = {"step": self.position.total, "stage": stage, "rate": rates[-1], **figures}
+            self.log.step({**row, "seconds": round(self.position.seconds, 1)})
+        self.on_step(self.position.total, sum(self.steps.values()), figures)
+
+    def evaluate(self, stage: str) -> None:
+        """Score the network as it would be served; keep it where it is the best so far."""
+        if self.log is None or not self.data.val:
+            return
+        figures = self.validation.run(self.network, self.accelerator.device, self.folder, self.position.total, self.token)
+        self.log.validation({"step": self.position.total, "stage": stage, **figures})
+        self.on_note(f"step {self.position.total}: " + ", ".join(f"{key} {value}" for key, value in figures.items()))
+        if figures["object_iou"] > self.position.best:
+            self.position = replace(self.position, best=float(figures["object_iou"]))
+            self.save(self.weights, self.card(figures))
+
+    def save(self, path: Path, card: dict[str, Any]) -> None:
+        """Write the network as one file and, where it has an adapter on a model that has a name or file, that as a small one."""
+        save_served(self.network, path, self.token, card)
+        if self.lora is not None and self.config.init.model is not None:
+            small = path.with_name(f"{path.stem}-adapter.safetensors")
+            self.network.config = replace(self.network.config, mask_token=self.token)
+            save_adapter(self.network, small, base=self.config.init.model, lora=self.lora, card=card)
+
+    @property
+    def token(self) -> Token:
+        """Whose mask the run teaches to serve."""
+        return "sam" if list(self.stages.values())[-1].update == "sam" else "hq"
+
+    @property
+    def weights(self) -> Path:
+        """The file that the run is for."""
+        return self.folder / f"{self.network.config.name}.safetensors"
+
+    def card(self, validation: dict[str, float] | None = None) -> dict[str, Any]:
+        """What goes into a weights file beside the weights."""
+        return {
+            "training": plain_config(self.config),
+            "objects": len(self.data.train),
+            "steps": self.position.total,
+            "validation": validation or {},
+        }
+
+    def finish(self) -> TrainResult:
+        """Write the last weights; those of the run are the best, or the last where nothing was measured."""
+        names = list(self.recent[0]) if self.recent else []
+        final = {name: sum(row[name] for row in self.recent) / len(self.recent) for name in names}
+        if self.saved is not None:
+            self.lora = prepare_stage(self.network, list(self.stages.values())[-1])
+            self.network.load_state_dict(self.saved["trained"], strict=False)
+        if self.log is not None:
+            last = self.weights.with_name(f"{self.weights.stem}-last.safetensors")
+            self.save(last, self.card())
+            if self.position.best < 0:
+                for file in self.folder.glob(f"{last.stem}*.safetensors"):
+                    file.replace(file.with_name(file.name.replace("-last", "", 1)))
+            self.log.close()
+        self.accelerator.end_training()
+        return TrainResult(self.weights, self.position.total, {**final, "best": self.position.best})
+
+
+def _accelerator(config: TrainConfig) -> Accelerator:
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
+    from accelerate.utils import DistributedDataParallelKwargs  # type: ignore[import-untyped]
+
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    # A process may train more than once, each time in another precision; accelerate keeps the first one's settings for all.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        return Accelerator(
+            mixed_precision="bf16" if precision == torch.bfloat16 else "no",
+            cpu=device.type == "cpu",
+            # In a turn of one token the parameters of the other have no gradient.
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
+    except ValueError as error:
+        raise OptionError(f"precision {config.precision!r} on {device}: {error}") from error
+
+
+def _run_stage(run: Run, name: str) -> None:
+    """Train one stage from where it stands to its end."""
+    stage, steps = run.stages[name], run.steps[name]
+    run.lora = prepare_stage(run.network, stage, _seed_of(run.config.seed, 0))
+    accelerator = run.accelerator
+    accelerator.gradient_accumulation_steps = stage.accumulate
+    optimizer = make_optimizer(parameter_groups(run.network, stage), stage)
+    # The network goes to the device before the optimizer's state does.
+    run.network.to(accelerator.device)
+    first = run.position.step if run.position.stage == name else 0
+    run.restore(optimizer)
+    model, optimizer = accelerator.prepare(TrainingPass(run.network), optimizer)
+    batches = _batches(run, stage, range(first, steps))
+    run.network.train()
+    run.on_note(f"stage {name}: {steps} updates of {stage.batch_size * stage.accumulate * accelerator.num_processes} objects")
+    if run.config.init.model is not None and run.position.total == 0:
+        # What training starts from is the one to beat.
+        run.evaluate(name)
+    for step in range(first, steps):
         started = time.monotonic()
-        for batch in _stretch(cache, config, stretch)[: steps - step]:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate_at(step, steps, config.optim.learning_rate, config.optim.warmup)
-            refine = step >= steps * config.optim.coarse_share
-            figures.append(train_step(network, batch, optimizer, config, refine=refine))
-            step += 1
-            if on_step is not None:
-                on_step(step, steps, figures[-1])
-        stretch += 1
-        means = {key: float(np.mean([f[key] for f in figures])) for key in figures[0]}
-        _log(folder / "log.csv", {"step": step, "seconds": round(time.monotonic() - started, 1), **means})
-        _save_checkpoint(folder / "checkpoint.pt", network, optimizer, config, step, stretch, means)
-    weights = folder / f"{config.model.name}.safetensors"
-    card = {"training": _plain(asdict(config)), "objects": len(objects), "steps": steps, "final": means}
-    save_model(network, weights, card=card)
-    return TrainResult(weights, steps, means)
+        rates = _set_rates(optimizer, stage, step, steps)
+        figures = _update(run, stage, step, model, optimizer, batches)
+        spent = run.position.seconds + time.monotonic() - started
+        run.position = replace(run.position, stage=name, step=step + 1, total=run.position.total + 1, seconds=spent)
+        run.record(name, rates, figures)
+        if run.config.validation.is_due(step + 1, steps):
+            run.evaluate(name)
+        if (step + 1) % run.config.validation.checkpoint_every == 0 and step + 1 < steps:
+            run.checkpoint(optimizer)
+    following = [*run.stages, "done"][list(run.stages).index(name) + 1]
+    run.position = replace(run.position, stage=following, step=0)
+    run.checkpoint(None)
+    accelerator.free_memory()
 
 
-def _plain(value: Any) -> Any:
-    """A configuration for the model card: names of folders, never their paths on this machine."""
-    if isinstance(value, dict):
-        paths = ("train", "val", "backbone", "output", "folder")
-        return {k: Path(v).name if k in paths and isinstance(v, str) else _plain(v) for k, v in value.items()}
-    return value
+def _batches(run: Run, stage: Optimisation, steps: range) -> Iterator[Batch]:
+    """The batches that this process sees from update `steps.start` on: every n-th of n processes."""
+    processes, own = run.accelerator.num_processes, run.accelerator.process_index
+    numbers = range(steps.start * stage.accumulate * processes + own, steps.stop * stage.accumulate * processes, processes)
+    if isinstance(stage, CachedStage):
+        with run.accelerator.main_process_first():
+            cache = prepare_cache(run.config, stage, run.network, run.data.train)
+        return cached_batches(cache, stage, run.config.seed, numbers)
+    assert isinstance(stage, LiveStage)
+    draw = ObjectDraw(run.data.train, run.config.class_factors)
+    config = run.network.config
+    sizes = config.input_size, mask_size_of(run.network)
+    samples = LiveSamples(draw, run.config.augmentation, *sizes, run.config.seed, stage.objects_a_crop)
+    order = [n * stage.batch_size + i for n in numbers for i in range(stage.batch_size)]
+    return live_batches(samples, order, stage.batch_size, stage.workers)
 
 
-def _stretch(cache: FeatureCache, config: TrainConfig, stretch: int) -> list[CachedBatch]:
-    """The batches of one stretch: shards taken in turn from an order that is drawn anew each time all have been seen."""
-    count, at_once = _shards(config), min(config.optim.files_in_memory, _shards(config))
-    first = stretch * at_once
-    chosen = [_order(config.seed, i // count, count)[i % count] for i in range(first, first + at_once)]
-    rng = np.random.default_rng([config.seed, 1, stretch])
-    return cache.read(sorted(set(chosen)), config.optim.batch_size, rng)
+def _set_rates(optimizer: torch.optim.Optimizer, stage: Optimisation, step: int, steps: int) -> list[float]:
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * rate_at(stage, step, steps)
+    return [float(group["lr"]) for group in optimizer.param_groups]
 
 
-def _order(seed: int, epoch: int, count: int) -> list[int]:
-    return [int(i) for i in np.random.default_rng([seed, 2, epoch]).permutation(count)]
+def _update(
+    run: Run, stage: Optimisation, step: int, model: Any, optimizer: torch.optim.Optimizer, batches: Iterator[Batch]
+) -> dict[str, float]:
+    """One update, over as many passes as are accumulated; means of its figures."""
+    accelerator = run.accelerator
+    turn = turn_of(stage, step)
+    refine = turn != "sam" and step >= run.steps[_name_of(run, stage)] * stage.coarse_share
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    silent = silent_parameters(run.network, turn)
+    torch.manual_seed(_seed_of(run.config.seed, step, accelerator.process_index))
+    passes: list[dict[str, torch.Tensor]] = []
+    for _ in range(stage.accumulate):
+        batch = next(batches).to(accelerator.device)
+        with accelerator.accumulate(model):
+            total, figures = loss_and_figures(model(batch, refine), batch, turn, stage, run.config.loss)
+            accelerator.backward(total)
+            passes.append(figures)
+            if accelerator.sync_gradients:
+                for parameter in silent:
+                    parameter.grad = None
+                if stage.clip_norm > 0:
+                    accelerator.clip_grad_norm_(parameters, stage.clip_norm)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+    means = torch.stack([torch.stack(list(f.values())) for f in passes]).mean(0)
+    return dict(zip(passes[0], accelerator.reduce(means, "mean").tolist(), strict=True))
 
 
-def _log(path: Path, row: dict[str, float]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-    logger.info("%s", json.dumps(row))
+def _seed_of(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _save_checkpoint(
-    path: Path,
-    network: RosSam,
-    optimizer: torch.optim.Optimizer,
-    config: TrainConfig,
-    step: int,
-    stretch: int,
-    means: dict[str, float],
-) -> None:
-    trained = {name: p.detach() for name, p in network.named_parameters() if p.requires_grad}
-    buffers = {name: b for name, b in network.named_buffers() if not name.startswith("image_encoder")}
-    state = {
-        "trained": {**trained, **buffers},
-        "optimizer": optimizer.state_dict(),
-        "step": step,
-        "stretch": stretch,
-        "means": means,
-        "config": _identity(config),
-    }
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
-
-
-def _identity(config: TrainConfig) -> str:
-    """What must not change when a run is resumed: everything but where things lie."""
-    placed = replace(config, output="", cache=replace(config.cache, folder="", workers=1))
-    return json.dumps(_plain(asdict(placed)), sort_keys=True)
-
-
-def _resume(path: Path, network: RosSam, optimizer: torch.optim.Optimizer, config: TrainConfig) -> dict[str, Any]:
-    if not path.is_file():
-        return {"step": 0, "stretch": 0}
-    state: dict[str, Any] = torch.load(path, weights_only=True)
-    if state["config"] != _identity(config):
-        old, new = json.loads(state["config"]), json.loads(_identity(config))
-        changed = [key for key in new if old.get(key) != new[key]]
-        raise TrainingDataError(f"{path} is of another configuration (changed: {', '.join(changed)}); start anew without --resume")
-    network.load_state_dict(state["trained"], strict=False)
-    optimizer.load_state_dict(state["optimizer"])
-    logger.info("resumed at step %d", state["step"])
-    return state
+def _name_of(run: Run, stage: Optimisation) -> str:
+    return next(name for name, other in run.stages.items() if other is stage)

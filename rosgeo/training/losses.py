@@ -2,10 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["mask_iou", "mask_loss", "shrink_target"]
+from rosgeo.errors import ConfigError
+
+__all__ = ["LossConfig", "mask_iou", "mask_loss", "plain_loss", "point_loss", "shrink_target"]
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Binary cross-entropy plus Dice, on every cell or on sampled points.
+
+    Attributes
+    ----------
+    points : {"plain", "sampled"}
+        ``plain``: all cells of the mask grid, equal weights. ``sampled``: HQ-SAM's points, most of them where the mask is uncertain.
+    count : int
+        Points a mask; 112 x 112.
+    oversample : float
+        So many times `count` candidates are drawn, of which the most uncertain are taken.
+    uncertain_share : float
+        Share of the points that are the most uncertain; the rest is drawn anew.
+    foreground_weight : float
+        Weight of the cross-entropy of object points; background has 1.
+    """
+
+    points: Literal["plain", "sampled"] = "plain"
+    count: int = 12544
+    oversample: float = 3.0
+    uncertain_share: float = 0.75
+    foreground_weight: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.oversample < 1 or not 0 <= self.uncertain_share <= 1:
+            raise ConfigError("loss: expected count and oversample of at least 1, and an uncertain_share from 0 to 1")
 
 
 def shrink_target(target: Tensor, size: int) -> Tensor:
@@ -13,8 +48,15 @@ def shrink_target(target: Tensor, size: int) -> Tensor:
     return F.adaptive_avg_pool2d(target[:, None], size)
 
 
-def mask_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Binary cross-entropy plus Dice, averaged over the batch.
+def mask_loss(logits: Tensor, target: Tensor, config: LossConfig | None = None) -> Tensor:
+    """The loss of a configuration on logits (B, 1, h, w) and coverage (B, 1, h, w) or finer; plain by default."""
+    if config is not None and config.points == "sampled":
+        return point_loss(logits, target, config)
+    return plain_loss(logits, target)
+
+
+def plain_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Binary cross-entropy plus Dice on all cells, averaged over the batch.
 
     Parameters
     ----------
@@ -30,10 +72,54 @@ def mask_loss(logits: Tensor, target: Tensor) -> Tensor:
     -----
     Dice is ``1 - (2 sum p t + 1) / (sum p + sum t + 1)``, as in HQ-SAM.
     """
-    cross_entropy = F.binary_cross_entropy_with_logits(logits, target)
-    p, t = logits.sigmoid().flatten(1), target.flatten(1)
-    dice = 1 - (2 * (p * t).sum(1) + 1) / (p.sum(1) + t.sum(1) + 1)
-    return cross_entropy + dice.mean()
+    return F.binary_cross_entropy_with_logits(logits, target) + _dice(logits.flatten(1), target.flatten(1))
+
+
+def point_loss(logits: Tensor, target: Tensor, config: LossConfig) -> Tensor:
+    """HQ-SAM's loss on sampled points: weighted binary cross-entropy plus Dice, averaged over the batch.
+
+    Parameters
+    ----------
+    logits : Tensor (B, 1, h, w)
+    target : Tensor (B, 1, H, W)
+        Coverage, 0 to 1, on a grid of its own.
+    config : LossConfig
+        Of the points.
+
+    Returns
+    -------
+    Tensor ()
+    """
+    with torch.no_grad():
+        points = uncertain_points(logits, config)
+        labels = sample_points(target, points)
+    values = sample_points(logits, points)
+    weight = 1 + (config.foreground_weight - 1) * labels
+    cross_entropy = F.binary_cross_entropy_with_logits(values, labels, weight=weight, reduction="none").mean(1).mean()
+    return cross_entropy + _dice(values, labels)
+
+
+def uncertain_points(logits: Tensor, config: LossConfig) -> Tensor:
+    """Points (B, P, 2) in 0..1 of a mask: the most uncertain of many candidates (smallest abs(logit)), and some drawn anew."""
+    batch, device = len(logits), logits.device
+    candidates = torch.rand(batch, int(config.count * config.oversample), 2, device=device)
+    certainty = sample_points(logits, candidates).abs()
+    uncertain = int(config.uncertain_share * config.count)
+    chosen = certainty.topk(uncertain, dim=1, largest=False).indices
+    kept = candidates.gather(1, chosen[..., None].expand(-1, -1, 2))
+    return torch.cat([kept, torch.rand(batch, config.count - uncertain, 2, device=device)], dim=1)
+
+
+def sample_points(grid: Tensor, points: Tensor) -> Tensor:
+    """Values (B, P) of a grid (B, 1, h, w) at points (B, P, 2), bilinear; 0..1 spans the grid edge to edge."""
+    sampled = F.grid_sample(grid, 2 * points[:, :, None] - 1, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return sampled[:, 0, :, 0]
+
+
+def _dice(logits: Tensor, target: Tensor) -> Tensor:
+    """Of logits and targets (B, P)."""
+    p = logits.sigmoid()
+    return (1 - (2 * (p * target).sum(1) + 1) / (p.sum(1) + target.sum(1) + 1)).mean()
 
 
 def mask_iou(logits: Tensor, target: Tensor) -> Tensor:

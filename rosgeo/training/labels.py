@@ -1,0 +1,153 @@
+"""Labels as people have them in QGIS: a raster and a layer of polygons in any CRS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rosgeo.errors import InputFileNotFoundError, OptionError, TrainingDataError
+from rosgeo.training.config import DataSource
+from rosgeo.training.data import LabelledObject, RasterPixels
+from rosgeo.training.outlines import join_loops
+from rosgeo.types import FloatArray
+
+if TYPE_CHECKING:
+    from rosgeo.raster.source import RasterSource
+
+__all__ = ["footprint", "read_labels"]
+
+_MIN_SIDE_PX = 2.0
+"""Objects that are shorter than this in both directions have no outline to learn."""
+
+
+def read_labels(source: DataSource, column: str | None = None) -> tuple[list[LabelledObject], dict[str, int]]:
+    """Read polygons on a raster. Their envelopes in the pixels of the upright raster are the prompts, as in `rosgeo.segment`.
+
+    Parameters
+    ----------
+    source : DataSource
+        Of kind ``raster``.
+    column : str, optional
+        Column whose value becomes the `group` of its object.
+
+    Returns
+    -------
+    objects : list of LabelledObject
+        In the order of the layer. Polygons are clipped to the raster.
+    left_out : dict
+        Reason -> number of rows.
+
+    Raises
+    ------
+    UserInputError
+        One of its subclasses, for anything that raster, layer or options cannot give.
+    """
+    # Here and not at the top: a GPU machine without geospatial packages trains on COCO folders.
+    try:
+        from rosgeo.raster.source import open_source
+        from rosgeo.raster.upright import upright_source
+        from rosgeo.vector.read import read_boxes
+    except ModuleNotFoundError as error:
+        raise TrainingDataError(
+            f"{source.raster}: a source of kind raster needs the package {error.name}, which is not here"
+        ) from error
+    from rosgeo.raster.bands import parse_bands, parse_stretch
+
+    parse_stretch(source.stretch)
+    frame = read_boxes(source.labels, layer=source.layer, where=source.where)
+    for name in (source.class_column, column):
+        if name is not None and name not in frame.columns:
+            columns = ", ".join(str(c) for c in frame.columns if c != frame.geometry.name)
+            raise OptionError(f"{source.labels} has no column {name!r}; it has: {columns or 'none'}")
+    classes = ["object"] * len(frame) if source.class_column is None else [str(v) for v in frame[source.class_column]]
+    groups = [""] * len(frame) if column is None else [str(v) for v in frame[column]]
+    pixels = RasterPixels(source.raster, parse_bands(source.bands), source.stretch)
+    with open_source(source.raster) as opened:
+        raster = upright_source(opened)
+        outlines, boxes, lost = _to_pixels(frame, raster, source)
+        height, width = raster.grid.shape
+    objects = [
+        LabelledObject(
+            image_path=Path(source.raster),
+            height=height,
+            width=width,
+            rings=outlines[row],
+            category=classes[row],
+            source=Path(source.raster).stem,
+            box=boxes[row],
+            raster=pixels,
+            group=groups[row],
+        )
+        for row in outlines
+    ]
+    if not objects:
+        raise TrainingDataError(
+            f"not one polygon of {source.labels} can be used on {source.raster} ({lost}); check the CRS of both, or the condition 'where'"
+        )
+    return objects, lost
+
+
+def _to_pixels(
+    frame: Any, raster: RasterSource, source: DataSource
+) -> tuple[dict[int, tuple[FloatArray, ...]], FloatArray, dict[str, int]]:
+    """Outlines by row, the boxes of all rows (N, 4), and reason -> number of rows without an outline."""
+    import shapely
+
+    from rosgeo.geometry.boxes import boxes_to_px, transform_points, usable_geometries
+    from rosgeo.vector.read import check_frames
+
+    grid = raster.grid
+    crs, in_pixels = check_frames(frame, source.labels_crs, grid.crs, source.raster, source.labels)
+    geometries = frame.geometry.to_numpy()
+    height, width = grid.shape
+    raster_box = np.array([width, height, width, height], dtype=np.float64)
+    boxes = np.clip(boxes_to_px(geometries, crs, grid, in_pixels=in_pixels).xyxy, 0, raster_box)
+    usable = usable_geometries(geometries)
+    outlines: dict[int, tuple[FloatArray, ...]] = {}
+    lost: dict[str, int] = {}
+    for row, geometry in enumerate(geometries):
+        reason = "without a usable polygon"
+        if usable[row] and np.isfinite(boxes[row]).all():
+            moved = geometry
+            if not in_pixels:
+                moved = shapely.transform(geometry, lambda points: grid.mapping.to_px(transform_points(points, crs, grid.crs)))
+            clipped = shapely.intersection(shapely.make_valid(moved), shapely.box(0, 0, width, height))
+            rings = _rings(clipped)
+            small = rings and np.ptp(np.concatenate(rings), axis=0).max() < _MIN_SIDE_PX
+            if rings and not small:
+                outlines[row] = rings
+                continue
+            reason = f"shorter than {_MIN_SIDE_PX:g} px" if small else "outside the raster"
+        lost[reason] = lost.get(reason, 0) + 1
+    return outlines, boxes, lost
+
+
+def _rings(geometry: Any) -> tuple[FloatArray, ...]:
+    """One closed path for each polygon of a geometry, its holes included."""
+    import shapely
+
+    parts = [p for p in shapely.get_parts(shapely.get_parts(geometry)) if p.geom_type == "Polygon" and p.area > 0]
+    loops = ([ring.coords for ring in (part.exterior, *part.interiors)] for part in parts)
+    return tuple(join_loops([np.array(ring, dtype=np.float64)[:-1, :2] for ring in part]) for part in loops)
+
+
+def footprint(raster: str) -> Any:
+    """The ground of a raster in degrees, as a shapely polygon; None where it has no CRS."""
+    import shapely
+    from pyproj import CRS
+
+    from rosgeo.geometry.boxes import transform_points
+    from rosgeo.raster.source import open_source
+
+    if not Path(raster).exists() and "://" not in raster and not raster.startswith("/vsi"):
+        raise InputFileNotFoundError(f"{raster}: no such file; expected a raster")
+    with open_source(raster) as source:
+        grid = source.grid
+        if grid.crs is None:
+            return None
+        height, width = grid.shape
+        ring = shapely.segmentize(shapely.box(0, 0, width, height), max(height, width) / 16)
+        points = transform_points(grid.mapping.to_map(shapely.get_coordinates(ring)), grid.crs, CRS.from_epsg(4326))
+        return shapely.Polygon(points) if np.isfinite(points).all() else None
