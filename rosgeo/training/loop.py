@@ -122,24 +122,28 @@ class Run:
     """
 
     def __init__(self, config: TrainConfig, data: TrainingData, resume: bool, on_step: OnStep, on_note: OnNote) -> None:
-        self.config, self.data, self.on_step, self.on_note = config, data, on_step, on_note
+        self.config, self.data = config, data
+        self.accelerator = _accelerator(config)
+        # Of several processes one speaks.
+        is_main = self.accelerator.is_main_process
+        self.on_step: OnStep = on_step if is_main else _ignore
+        self.on_note: OnNote = on_note if is_main else _ignore
         for line in data.report:
-            on_note(line)
+            self.on_note(line)
         self.stages: dict[str, Optimisation] = {
             name: stage.with_epochs(len(data.train))
             for name, stage in (("cached", config.stages.cached), ("live", config.stages.live))
             if stage is not None
         }
-        self.accelerator = _accelerator(config)
         self.network = start_network(config)
         self.lora: LoraOptions | None = None
         self.steps = {name: stage.steps(self.accelerator.num_processes) for name, stage in self.stages.items()}
         self.folder = Path(config.output)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.identity = RunIdentity.of(config, data.fingerprints())
+        self.identity = RunIdentity.of(config, data.fingerprints(), self.accelerator.num_processes)
         self.saved = load_state(self.folder / "checkpoint.pt", self.identity) if resume else None
         self.position = self.saved["position"] if self.saved else Position(next(iter(self.stages)), 0)
-        self.log = RunLog(self.folder, self.position.total) if self.accelerator.is_main_process else None
+        self.log = RunLog(self.folder, self.position.total) if is_main else None
         self.validation = Validation(config, data.val)
         self.recent: list[dict[str, float]] = []
 
@@ -279,7 +283,8 @@ def _run_stage(run: Run, name: str) -> None:
     following = [*run.stages, "done"][list(run.stages).index(name) + 1]
     run.position = replace(run.position, stage=following, step=0)
     run.checkpoint(None)
-    accelerator.free_memory()
+    if following != "done":
+        accelerator.free_memory()
 
 
 def _batches(run: Run, stage: Optimisation, steps: range) -> Iterator[Batch]:

@@ -59,7 +59,7 @@ class RunIdentity:
     Attributes
     ----------
     config : dict
-        Flat: ``stages.live.rank`` -> value.
+        Flat: ``stages.live.rank`` -> value; and the number of processes.
     data : dict
         See `TrainingData.fingerprints`.
     """
@@ -68,9 +68,9 @@ class RunIdentity:
     data: dict[str, str]
 
     @classmethod
-    def of(cls, config: TrainConfig, data: dict[str, str]) -> RunIdentity:
-        """Of a configuration and its data."""
-        return cls(_flat(plain_config(config)), data)
+    def of(cls, config: TrainConfig, data: dict[str, str], processes: int) -> RunIdentity:
+        """Of a configuration, its data and the number of processes that share its samples."""
+        return cls({**_flat(plain_config(config)), "processes": str(processes)}, data)
 
     def difference(self, other: RunIdentity) -> str:
         """In words, what differs in `other`; empty where nothing does. A key that came later counts as its default."""
@@ -106,9 +106,14 @@ def _flat(value: Any, key: str = "") -> dict[str, str]:
 
 def _default_keys(config: dict[str, str]) -> dict[str, str]:
     """Defaults of the sections that a configuration has."""
-    sections = {"augmentation": Augmentation(), "loss": LossConfig(), "stages.cached": CachedStage(), "stages.live": LiveStage()}
+    sections: dict[str, Any] = {
+        "augmentation": Augmentation(),
+        "loss": LossConfig(),
+        "stages.cached": CachedStage(),
+        "stages.live": LiveStage(),
+    }
     flat = (_flat(asdict(values), name) for name, values in sections.items() if any(k.startswith(f"{name}.") for k in config))
-    return {key: value for part in flat for key, value in part.items()}
+    return {"processes": "1", **{key: value for part in flat for key, value in part.items()}}
 
 
 def _kept(network: RosSam) -> dict[str, Tensor]:
