@@ -19,7 +19,7 @@ from rosgeo.training.data import read_coco
 from rosgeo.training.evaluate import PIPELINE_ABLATION, SIZE_CLASSES, evaluate, pipeline_ablation
 from rosgeo.training.metrics import boundary_iou, mask_iou
 
-from tests.conftest import EllipseSegmenter
+from tests.conftest import NORTH_UP, EllipseSegmenter, px_boxes
 
 BOXES = {
     "a.png": [("car", 10, 10, 8, 6), ("roof", 30, 20, 40, 30)],
@@ -71,6 +71,8 @@ def test_figures_of_ellipses_against_rectangles(coco: Path, ellipse_segmenter: E
     assert {name: n for name, (n, _) in result.by_size().items()} == {SIZE_CLASSES[0]: 1, SIZE_CLASSES[2]: 2, SIZE_CLASSES[3]: 1}
     (bin_,) = result.calibration()
     assert (bin_["from"], bin_["objects"], bin_["score"]) == (0.9, 4, 0.9)
+    # The labels are the boxes.
+    np.testing.assert_allclose(result.box_iou, 1.0)
     summary = result.summary()
     assert summary["score_error"] == pytest.approx(np.abs(result.iou - 0.9).mean(), abs=1e-4)
     json.dumps(summary)
@@ -104,5 +106,22 @@ def test_the_command(coco: Path, tiny_model: Path, cli: Callable[..., Result], t
     table = cli("evaluate", coco, "--model", tiny_model, "--device", "cpu", "-q", "--ablate", "pipeline", "--every", 2)
     assert table.exit_code == 0, table.output
     assert len(table.output.strip().splitlines()) == 2 + len(PIPELINE_ABLATION)
+    drawn = cli("evaluate", coco, "--model", tiny_model, "--device", "cpu", "-q", "--picture", tmp_path / "worst.png")
+    assert drawn.exit_code == 0, drawn.output
+    assert "| the boxes themselves | 4 | 1.0000 |" in drawn.output
+    assert Image.open(tmp_path / "worst.png").width == 4 * 224
     missing = cli("evaluate", tmp_path / "nowhere", "-q")
     assert (missing.exit_code, "no such file; a COCO folder holds" in missing.output) == (2, True)
+
+
+def test_a_raster_with_labels(site: Any, cli: Callable[..., Result], tmp_path: Path, tiny_model: Path) -> None:
+    boxes = px_boxes([(10, 10, 40, 30), (60, 20, 90, 50)], NORTH_UP, "EPSG:32633", kind=["car", "roof"])
+    boxes.to_crs(4326).to_file(tmp_path / "labels.gpkg")
+    run = cli(
+        "evaluate", "scene.tif", "--labels", "labels.gpkg", "--class-column", "kind", "--model", tiny_model, "--device", "cpu", "-q"
+    )
+    assert run.exit_code == 0, run.output
+    assert "objects 2, pictures 1" in run.output
+    assert "| car | 1 |" in run.output
+    missing = cli("evaluate", "scene.tif", "--labels", "nowhere.gpkg", "-q")
+    assert (missing.exit_code, "Traceback" in missing.output) == (2, False)

@@ -20,7 +20,10 @@ __all__ = ["evaluate_command"]
 
 
 @click.command("evaluate", short_help="Score a model on labelled data.")
-@click.argument("data", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--labels", metavar="FILE", help="Layer of polygons, where DATA is a raster.")
+@click.option("--layer", metavar="NAME", help="Layer of the labels' file.")
+@click.option("--class-column", metavar="NAME", help="Column of the labels that holds the class.")
 @click.option("--model", default="rosgeo-small", show_default=True, metavar="NAME|PATH", help="As for rosgeo segment.")
 @click.option("--adapter", metavar="PATH", help="As for rosgeo segment.")
 @click.option("--mask-token", type=click.Choice(["hq", "sam", "sum"]), help="As for rosgeo segment.")
@@ -35,26 +38,48 @@ __all__ = ["evaluate_command"]
 @click.option(
     "--json", "json_path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Also write the figures here."
 )
+@click.option(
+    "--picture",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also draw the worst, median and best objects (.png).",
+)
 @device_option
 @quiet_option
 def evaluate_command(
-    data: Path, every: int, ablate: str | None, json_path: Path | None, crop_factor: float | None, quiet: bool, **choices: Any
+    data: Path,
+    labels: str | None,
+    layer: str | None,
+    class_column: str | None,
+    every: int,
+    ablate: str | None,
+    json_path: Path | None,
+    picture: Path | None,
+    crop_factor: float | None,
+    quiet: bool,
+    **choices: Any,
 ) -> None:
-    r"""Score a model on DATA, a COCO folder (images/ and instances.json): each object is segmented from its own box.
+    r"""Score a model on DATA: each labelled object is segmented from its own box.
+
+    DATA is a COCO folder (images/ and instances.json), a folder of the ROS-SAM reference (img/, boxes/, onehotmask/), or a raster
+    with --labels.
 
     \b
     rosgeo evaluate data/val
+    rosgeo evaluate scene.tif --labels roofs.gpkg --picture roofs.png
     rosgeo evaluate data/val --model sam_vit_l_0b3195.pth --ablate pipeline
     """
     from rosgeo.geometry.windows import CropPolicy
     from rosgeo.inference.predict import Segmenter
     from rosgeo.model.registry import open_model
-    from rosgeo.training.data import read_coco
     from rosgeo.training.evaluate import PIPELINE_ABLATION, evaluate, pipeline_ablation
 
-    objects = _every(read_coco(data)[0], every)
+    if ablate and picture is not None:
+        raise click.UsageError("--picture shows one run; leave it out with --ablate")
+    objects = _every(_objects(data, labels, layer, class_column), every)
     device = choices.pop("device")
     model = open_model(**choices)
+    tiles: dict[int, Any] = {}
     with ProgressBar(shown=not quiet) as progress:
         total = len(objects) * (len(PIPELINE_ABLATION) if ablate else 1)
         done = iter(range(1, total + 1))
@@ -67,7 +92,8 @@ def evaluate_command(
         else:
             policy = CropPolicy() if crop_factor is None else replace(CropPolicy(), factor=crop_factor)
             rows = []
-            result = evaluate(objects, Segmenter(model, device=device), policy, on_object=tick)
+            keep = None if picture is None else _keeper(objects, tiles)
+            result = evaluate(objects, Segmenter(model, device=device), policy, on_object=tick, on_mask=keep)
     if rows:
         figures: dict[str, Any] = {"rows": [{"pipeline": row.name, **_short(e)} for row, e in rows]}
         click.echo(ablation_table(rows))
@@ -77,6 +103,45 @@ def evaluate_command(
     if json_path is not None:
         record = {"model": model.name, "sha256": model.sha256, "data": data.name, **figures}
         json_path.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    if picture is not None:
+        _draw(result, tiles, picture)
+
+
+def _objects(data: Path, labels: str | None, layer: str | None, class_column: str | None) -> list[LabelledObject]:
+    from rosgeo.training.config import DataSource
+    from rosgeo.training.sources import read_source
+
+    if labels is not None:
+        source = DataSource(kind="raster", raster=str(data), labels=labels, layer=layer, class_column=class_column)
+    elif (data / "onehotmask").is_dir():
+        source = DataSource(kind="masks", path=str(data))
+    else:
+        source = DataSource(kind="coco", path=str(data))
+    return read_source(source)[0]
+
+
+_SHOWN = 8
+
+
+def _keeper(objects: list[LabelledObject], tiles: dict[int, Any]) -> Any:
+    """Keeps a small picture of each object, since which ones are the worst is known only in the end."""
+    from rosgeo.training.validation import object_tile
+
+    def keep(row: int, crop: Any, mask: Any) -> None:
+        tiles[row] = object_tile(objects[row], crop, mask)
+
+    return keep
+
+
+def _draw(result: Evaluation, tiles: dict[int, Any], path: Path) -> None:
+    """The worst, the median and the best objects, a row each; labels green, masks magenta."""
+    from rosgeo.training.report import draw_sheet
+
+    order = result.iou.argsort(kind="stable").tolist()
+    middle = max((len(order) - _SHOWN) // 2, 0)
+    chosen = [*order[:_SHOWN], *order[middle : middle + _SHOWN], *order[-_SHOWN:]]
+    captions = [f"{result.objects[i].category} {result.iou[i]:.2f} (score {result.score[i]:.2f})" for i in chosen]
+    draw_sheet([(tiles[i], text) for i, text in zip(chosen, captions, strict=True)], path, columns=min(_SHOWN, len(order)))
 
 
 def _every(objects: list[LabelledObject], step: int) -> list[LabelledObject]:
@@ -108,6 +173,7 @@ def score_table(result: Evaluation) -> str:
         "| | objects | mean IoU |",
         "| --- | --- | --- |",
         f"| **all** | {len(result.objects)} | **{result.iou.mean():.4f}** |",
+        f"| the boxes themselves | {len(result.objects)} | {result.box_iou.mean():.4f} |",
     ]
     for groups in (result.by_class(), result.by_size()):
         lines += [f"| {name} | {count} | {value:.4f} |" for name, (count, value) in groups.items()]

@@ -38,6 +38,8 @@ class Evaluation:
         The model's own estimate.
     area : float64 array (N,)
         Of the labels, in pixels.
+    box_iou : float64 array (N,)
+        Of the box itself and the label: what a model must beat.
     image_iou, image_biou : float64 arrays (M,)
         IoU and Boundary IoU of the union of all masks and the union of all labels, a picture each, as the ROS-SAM reference counts.
     seconds_an_object : float
@@ -47,6 +49,7 @@ class Evaluation:
     iou: FloatArray
     score: FloatArray
     area: FloatArray
+    box_iou: FloatArray
     image_iou: FloatArray
     image_biou: FloatArray
     seconds_an_object: float
@@ -86,6 +89,7 @@ class Evaluation:
         return {
             "objects": len(self.objects),
             "object_iou": round(float(self.iou.mean()), 4),
+            "box_iou": round(float(self.box_iou.mean()), 4),
             "image_iou": round(float(self.image_iou.mean()), 4),
             "image_biou": round(float(self.image_biou.mean()), 4),
             "score_error": round(float(np.abs(self.iou - self.score).mean()), 4),
@@ -132,7 +136,7 @@ def evaluate(
     if not objects:
         raise TrainingDataError("there is no object to evaluate on")
     started = time.monotonic()
-    iou, score, area = (np.zeros(len(objects)) for _ in range(3))
+    iou, score, area, box_iou = (np.zeros(len(objects)) for _ in range(4))
     crops: dict[int, Crop] = {}
     scored: dict[object, tuple[float, float]] = {}
     picture: object = None
@@ -148,6 +152,7 @@ def evaluate(
             picture, found_all, truth_all = labelled.image_path, np.zeros(shape, bool), np.zeros(shape, bool)
         found, truth = _paste(mask, shape), polygon_mask(labelled.rings, shape)
         iou[mask.id], score[mask.id], area[mask.id] = mask_iou(found, truth), np.nan_to_num(mask.predicted_iou), truth.sum()
+        box_iou[mask.id] = mask_iou(_box_mask(labelled.box_px, shape), truth)
         found_all |= found
         truth_all |= truth
         if on_object is not None:
@@ -155,7 +160,7 @@ def evaluate(
     scored[picture] = mask_iou(found_all, truth_all), boundary_iou(found_all, truth_all)
     images = np.array(list(scored.values()))
     seconds = (time.monotonic() - started) / len(objects)
-    return Evaluation(tuple(objects), iou, score, area, images[:, 0], images[:, 1], seconds)
+    return Evaluation(tuple(objects), iou, score, area, box_iou, images[:, 0], images[:, 1], seconds)
 
 
 def _crops(objects: Sequence[LabelledObject], policy: CropPolicy, pending: dict[int, Crop]) -> Iterator[Crop]:
@@ -239,6 +244,11 @@ def pipeline_ablation(
         policy = CropPolicy(mode=row.mode, paper_side=max(segmenter.input_size // row.rate, 16))
         results.append((row, evaluate(objects, segmenter, policy, on_object=on_object)))
     return results
+
+
+def _box_mask(box_px: FloatArray, shape: tuple[int, int]) -> BoolArray:
+    x0, y0, x1, y1 = box_px
+    return polygon_mask([np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])], shape)
 
 
 def _paste(mask: ObjectMask, shape: tuple[int, int]) -> BoolArray:

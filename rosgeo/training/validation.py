@@ -6,7 +6,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -23,7 +23,10 @@ from rosgeo.training.evaluate import evaluate
 from rosgeo.training.report import draw_sheet, overlay
 from rosgeo.types import Crop, ObjectMask
 
-__all__ = ["Token", "Validation", "save_served", "served"]
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Token", "Validation", "object_tile", "save_served", "served"]
 
 Token = Literal["hq", "sam"]
 
@@ -63,7 +66,7 @@ class Validation:
 
         def keep(row: int, crop: Crop, mask: ObjectMask) -> None:
             if row in shown:
-                tiles[row] = _tile(self._objects[row], crop, mask)
+                tiles[row] = object_tile(self._objects[row], crop, mask)
 
         policy = CropPolicy(mode=self._config.crop, factor=self._config.crop_factor)
         evaluation = evaluate(self._objects, Segmenter(loaded, device=str(device)), policy, on_mask=keep)
@@ -75,7 +78,7 @@ class Validation:
         return {**figures, "objects": len(self._objects), "seconds": round(evaluation.seconds_an_object, 3)}
 
 
-def _tile(labelled: LabelledObject, crop: Crop, mask: ObjectMask) -> Any:
+def object_tile(labelled: LabelledObject, crop: Crop, mask: ObjectMask) -> Image:
     """The crop with label and mask, cells of the label as fine as the tile."""
     rings = [crop.window.px_to_crop(ring) * (_TILE_PX / crop.window.size) for ring in labelled.rings]
     return overlay(crop.image, polygon_mask(rings, (_TILE_PX, _TILE_PX)), mask.logits > 0, _TILE_PX)
