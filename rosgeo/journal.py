@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import shapely
 
@@ -28,7 +28,7 @@ def journal_path(output: str | Path) -> Path:
 
 
 class Journal:
-    """The journal of one run, open for writing.
+    """The journal of one run; its file is made with the first finished tile.
 
     Parameters
     ----------
@@ -55,17 +55,11 @@ class Journal:
     def __init__(self, output: str | Path, facts: dict[str, str], *, resume: bool) -> None:
         self.path = journal_path(output)
         self.finished: dict[int, list[ObjectResult]] = {}
-        good = 0
+        self._facts = facts
+        self._good = 0
+        self._file: BinaryIO | None = None
         if resume and self.path.is_file():
-            self.finished, good = _read(self.path, facts)
-        try:
-            self._file = self.path.open("r+b" if good else "wb")
-            self._file.truncate(good)
-            self._file.seek(good)
-        except OSError as error:
-            raise OutputError(f"the journal {self.path} cannot be written: {error.strerror or error}") from error
-        if not good:
-            self._append({"rosgeo-journal": _FORMAT, "facts": facts})
+            self.finished, self._good = _read(self.path, facts)
 
     def add(self, number: int, results: Iterable[ObjectResult]) -> None:
         """Keep the results of a finished tile."""
@@ -73,7 +67,9 @@ class Journal:
 
     def close(self) -> None:
         """Close the file; it stays on disk."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def remove(self) -> None:
         """Close and delete the journal, once the output is in its place."""
@@ -82,11 +78,22 @@ class Journal:
 
     def _append(self, record: dict[str, Any]) -> None:
         try:
-            self._file.write(json.dumps(record).encode() + b"\n")
+            if self._file is None:
+                # Not before there is something to go on from: a run that fails at once leaves nothing, and an older journal stays.
+                self._file = self.path.open("r+b" if self._good else "wb")
+                self._file.truncate(self._good)
+                self._file.seek(self._good)
+                if not self._good:
+                    self._write({"rosgeo-journal": _FORMAT, "facts": self._facts})
+            self._write(record)
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
             raise OutputError(f"the journal {self.path} cannot be written: {error.strerror or error}") from error
+
+    def _write(self, record: dict[str, Any]) -> None:
+        assert self._file is not None
+        self._file.write(json.dumps(record).encode() + b"\n")
 
 
 def _read(path: Path, facts: dict[str, str]) -> tuple[dict[int, list[ObjectResult]], int]:

@@ -194,6 +194,12 @@ def test_a_torn_last_line_is_done_again(tmp_path: Path) -> None:
         assert [json.loads(line).get("tile") for line in lines] == [None, 0, 7]
     journal_path(output).write_text("something else\n")
     assert Journal(output, facts, resume=True).finished == {}
+    # An older journal stays until there is something newer to go on from.
+    fresh = Journal(output, {"scene": "b"}, resume=False)
+    assert journal_path(output).read_text() == "something else\n"
+    fresh.add(2, results)
+    fresh.close()
+    assert list(Journal(output, {"scene": "b"}, resume=True).finished) == [2]
     journal_path(output).write_text('{"a": 1}\n')
     with pytest.raises(ResumeError, match="is no journal that this version"):
         Journal(output, facts, resume=True)

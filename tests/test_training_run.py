@@ -76,7 +76,7 @@ def losses_of(config: TrainConfig, *, resume: bool = False, kill_after: int | No
 
 def test_it_overfits_eight_objects(tmp_path: Path, tiny_config: ModelConfig) -> None:
     config = tiny_run(tmp_path, write_coco(tmp_path / "coco", pictures=4), tiny_config)
-    live = LiveStage(samples=640, batch_size=8, learning_rate=3e-3, encoder_rate=1e-3, rank=4, workers=0)
+    live = LiveStage(samples=400, batch_size=8, learning_rate=3e-3, encoder_rate=1e-3, rank=4, workers=0)
     config = replace(
         config,
         augmentation=replace(NO_AUGMENTATION, box_share=(2 / 3, 2 / 3)),

@@ -24,12 +24,12 @@ __all__ = ["train_command"]
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @quiet_option
 def train_command(config: str, overrides: tuple[str, ...], resume: bool, quiet: bool) -> None:
-    r"""Train a model on labelled objects, as the YAML file CONFIG says.
+    """Train a model on labelled objects, as the YAML file CONFIG says.
 
     \b
-    rosgeo train configs/train/fine-tune.yaml --set data.train.0.raster=scene.tif --set data.train.0.labels=roofs.gpkg
-    rosgeo train configs/train/rosgeo-small.yaml --set train=data/train --set backbone=dinov2_vits14.safetensors
-    """
+    rosgeo train configs/train/fine-tune.yaml \\
+        --set data.train.0.raster=scene.tif --set data.train.0.labels=roofs.gpkg
+    """  # noqa: D301 - the \\b is click's own mark, a backspace
     from tqdm import tqdm
 
     from rosgeo.training.loop import train
