@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import rosgeo
+from click.testing import Result
 
 
 def process(*command: object) -> subprocess.CompletedProcess[str]:
@@ -39,3 +41,10 @@ def test_rio_plugin() -> None:
         assert result.returncode == 0, result.stderr
         assert "Usage: rio rosgeo" in result.stdout
         assert result.stderr == ""
+
+
+def test_examples_in_help_stand_on_lines_of_their_own(cli: Callable[..., Result]) -> None:
+    for command in (("segment",), ("train",), ("evaluate",), ("models", "convert")):
+        text = cli(*command, "--help").output
+        assert "\\b" not in text
+        assert any(line.startswith(f"  rosgeo {' '.join(command)} ") for line in text.splitlines()), text

@@ -59,7 +59,7 @@ def evaluate_command(
     quiet: bool,
     **choices: Any,
 ) -> None:
-    r"""Score a model on DATA: each labelled object is segmented from its own box.
+    """Score a model on DATA: each labelled object is segmented from its own box.
 
     DATA is a COCO folder (images/ and instances.json), a folder of the ROS-SAM reference (img/, boxes/, onehotmask/), or a raster
     with --labels.
@@ -68,7 +68,7 @@ def evaluate_command(
     rosgeo evaluate data/val
     rosgeo evaluate scene.tif --labels roofs.gpkg --picture roofs.png
     rosgeo evaluate data/val --model sam_vit_l_0b3195.pth --ablate pipeline
-    """
+    """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.geometry.windows import CropPolicy
     from rosgeo.inference.predict import Segmenter
     from rosgeo.model.registry import open_model

@@ -103,11 +103,11 @@ def path_command(name: str) -> None:
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def convert_command(source: str, output: str, dtype: str, overwrite: bool) -> None:
-    r"""Write the checkpoint IN, a file, a ROS-SAM run's folder or a model's name, as rosgeo's own single file OUT (.safetensors).
+    """Write the checkpoint IN, a file, a ROS-SAM run's folder or a model's name, as rosgeo's own single file OUT (.safetensors).
 
     \b
     rosgeo models convert sam_hq_vit_b.pth hq-b.safetensors
-    """
+    """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.errors import OutputError, RosgeoError
     from rosgeo.model.registry import open_model, resolve_model
 

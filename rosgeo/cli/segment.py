@@ -143,14 +143,14 @@ def segment_command(
     quiet: bool,
     **choices: Any,
 ) -> None:
-    r"""Segment the object in each box of BOXES on the raster SCENE.
+    """Segment the object in each box of BOXES on the raster SCENE.
 
     BOXES is any layer of polygons that GDAL reads, in any CRS; the result has a row for each of its rows, with all its attributes.
 
     \b
     rosgeo segment scene.tif boxes.gpkg
     rosgeo segment s2.tif ships.geojson -o ships.parquet --bands 4,3,2
-    """
+    """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.pipeline import segment_run
     from rosgeo.raster.bands import parse_stretch
 
