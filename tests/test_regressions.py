@@ -171,6 +171,6 @@ def test_the_block_cache_of_gdal_is_bounded(write_raster: WriteRaster, monkeypat
     monkeypatch.delenv("GDAL_CACHEMAX", raising=False)
     path = write_raster()
     with open_source(path):
-        assert getenv()["GDAL_CACHEMAX"] == 128 * 1024**2
+        assert getenv()["GDAL_CACHEMAX"] == 64 * 1024**2
     with rasterio.Env(GDAL_CACHEMAX=77_000_000), open_source(path):
         assert getenv()["GDAL_CACHEMAX"] == 77_000_000

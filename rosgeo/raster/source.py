@@ -31,7 +31,7 @@ __all__ = ["ArraySource", "RasterSource", "RasterioSource", "open_source"]
 
 Bands = tuple[int, int, int]
 
-_BLOCK_CACHE_BYTES = 128 * 1024**2
+_BLOCK_CACHE_BYTES = 64 * 1024**2
 
 
 class RasterSource(Protocol):
