@@ -144,15 +144,8 @@ def run_on_cluster(
     numbers: dict[Any, int] = {}
 
     def submit(number: int, tile: Tile) -> Any:
-        future = client.submit(
-            work,
-            job,
-            tile,
-            pure=False,
-            retries=_ATTEMPTS - 1,
-            resources={"GPU": 1} if gpus else None,
-            key=f"rosgeo-tile-{number}-{id(job)}",
-        )
+        # The key is dask's own, drawn at random: one made here could be another run's on the same cluster.
+        future = client.submit(work, job, tile, pure=False, retries=_ATTEMPTS - 1, resources={"GPU": 1} if gpus else None)
         numbers[future.key] = number
         return future
 

@@ -310,6 +310,22 @@ def test_a_worker_that_dies_has_its_tiles_done_again(client: Any, tmp_path: Path
     assert all(result.id in rows[number] for number, result in found)
 
 
+def test_two_runs_on_one_cluster_do_not_take_each_other_s_results(client: Any, tmp_path: Path) -> None:
+    job = {"token": str(tmp_path / "token"), "die": False, "fail": False}
+    first, second = tiles_of(60), [(n, replace(tile, boxes=_moved(tile.boxes))) for n, tile in tiles_of(60)]
+    slow = run_on_cluster(first, job, ellipses, client)
+    found = [next(slow)]
+    other = list(run_on_cluster(second, job, ellipses, client))
+    found += slow
+    for results, tiles in ((found, first), (other, second)):
+        wanted = {int(row): box[0] for _, tile in tiles for row, box in zip(tile.boxes.ids, tile.boxes.xyxy, strict=True)}
+        assert {result.id: result.stability for _, result in results} == wanted
+
+
+def _moved(boxes: Boxes) -> Boxes:
+    return Boxes(boxes.xyxy + 5000, boxes.ids, "pixel")
+
+
 def test_an_error_on_a_worker_is_the_run_s(client: Any, tmp_path: Path) -> None:
     job = {"token": str(tmp_path / "token"), "die": False, "fail": True}
     with pytest.raises(OutputError, match="this raster is broken"):

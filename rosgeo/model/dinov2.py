@@ -10,14 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rosgeo.model.encoder import EncoderOutput, ImageEncoder
-from rosgeo.model.layers import LayerNorm2d, SeparateQKV
+from rosgeo.model.encoder import IMAGENET_MEAN, IMAGENET_STD, EncoderOutput, ImageEncoder, make_neck
+from rosgeo.model.layers import SeparateQKV
 
 __all__ = ["DinoV2Backbone", "DinoV2Encoder"]
-
-
-_IMAGENET_MEAN = (123.675, 116.28, 103.53)
-_IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
 class Attention(SeparateQKV):
@@ -199,8 +195,8 @@ class DinoV2Encoder(ImageEncoder):
             input_size=input_size,
             token_stride=patch_size,
             early_dim=dim * len(early_blocks),
-            pixel_mean=_IMAGENET_MEAN,
-            pixel_std=_IMAGENET_STD,
+            pixel_mean=IMAGENET_MEAN,
+            pixel_std=IMAGENET_STD,
         )
         self.backbone = DinoV2Backbone(
             dim=dim,
@@ -210,12 +206,7 @@ class DinoV2Encoder(ImageEncoder):
             position_grid=position_grid,
             early_blocks=tuple(early_blocks),
         )
-        self.neck = nn.Sequential(
-            nn.Conv2d(dim, embed_dim, kernel_size=1, bias=False),
-            LayerNorm2d(embed_dim),
-            nn.Conv2d(embed_dim, embed_dim, kernel_size=3, padding=1, bias=False),
-            LayerNorm2d(embed_dim),
-        )
+        self.neck = make_neck(dim, embed_dim)
 
     def forward(self, image: Tensor) -> EncoderOutput:
         """Encode RGB in 0..255 (B, 3, S, S)."""

@@ -7,7 +7,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-__all__ = ["EncoderOutput", "ImageEncoder"]
+from rosgeo.model.layers import LayerNorm2d
+
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "EncoderOutput", "ImageEncoder", "make_neck"]
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+"""RGB in 0..255, of SAM and DINOv2 alike."""
 
 
 class EncoderOutput(NamedTuple):
@@ -78,3 +84,13 @@ class ImageEncoder(nn.Module):
     def forward(self, image: Tensor) -> EncoderOutput:
         """Encode RGB in 0..255 (B, 3, S, S)."""
         raise NotImplementedError
+
+
+def make_neck(dim: int, embed_dim: int) -> nn.Sequential:
+    """SAM's neck from the backbone's channels to the embedding's: 1 x 1, 3 x 3, a LayerNorm after each."""
+    return nn.Sequential(
+        nn.Conv2d(dim, embed_dim, kernel_size=1, bias=False),
+        LayerNorm2d(embed_dim),
+        nn.Conv2d(embed_dim, embed_dim, kernel_size=3, padding=1, bias=False),
+        LayerNorm2d(embed_dim),
+    )

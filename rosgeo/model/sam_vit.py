@@ -15,14 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rosgeo.model._segment_anything import modeling
-from rosgeo.model.encoder import EncoderOutput, ImageEncoder
-from rosgeo.model.layers import LayerNorm2d, SeparateQKV
+from rosgeo.model.encoder import IMAGENET_MEAN, IMAGENET_STD, EncoderOutput, ImageEncoder, make_neck
+from rosgeo.model.layers import SeparateQKV
 
 __all__ = ["SamVitEncoder"]
 
-
-_IMAGENET_MEAN = (123.675, 116.28, 103.53)
-_IMAGENET_STD = (58.395, 57.12, 57.375)
 
 # Without gradients the CPU works through what is large piece by piece: a pass over fresh memory of hundreds of MB costs more in page
 # faults than in arithmetic. A piece still has work for every thread.
@@ -233,8 +230,8 @@ class SamVitEncoder(ImageEncoder):
             input_size=input_size,
             token_stride=patch_size,
             early_dim=dim * len(early_blocks),
-            pixel_mean=_IMAGENET_MEAN,
-            pixel_std=_IMAGENET_STD,
+            pixel_mean=IMAGENET_MEAN,
+            pixel_std=IMAGENET_STD,
         )
         if not early_blocks or not all(0 <= i < depth for i in (*early_blocks, *global_blocks)):
             raise ValueError(f"early and global blocks must lie in 0..{depth - 1}, got {early_blocks} and {global_blocks}")
@@ -248,12 +245,7 @@ class SamVitEncoder(ImageEncoder):
             Block(dim, num_heads, size=position_grid if i in global_blocks else window_size, windowed=i not in global_blocks)
             for i in range(depth)
         )
-        self.neck = nn.Sequential(
-            nn.Conv2d(dim, embed_dim, kernel_size=1, bias=False),
-            LayerNorm2d(embed_dim),
-            nn.Conv2d(embed_dim, embed_dim, kernel_size=3, padding=1, bias=False),
-            LayerNorm2d(embed_dim),
-        )
+        self.neck = make_neck(dim, embed_dim)
 
     def positions(self, side: int) -> Tensor:
         """Position embeddings (1, side, side, C), interpolated bicubically from the stored grid."""

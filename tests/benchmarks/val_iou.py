@@ -6,23 +6,12 @@ import argparse
 import json
 from dataclasses import replace
 
-import numpy as np
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.predict import Segmenter
 from rosgeo.model.registry import open_model
-from rosgeo.training.coverage import polygon_mask
-from rosgeo.training.data import LabelledObject, read_coco
+from rosgeo.training.data import read_coco
 from rosgeo.training.evaluate import evaluate
 from tqdm import tqdm
-
-
-def box_iou(labelled: LabelledObject) -> float:
-    """IoU of an object's own box with its label, on the picture's pixels."""
-    shape = (labelled.height, labelled.width)
-    x0, y0, x1, y1 = labelled.box_px
-    box = polygon_mask([np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])], shape)
-    truth = polygon_mask(labelled.rings, shape)
-    return float((box & truth).sum() / max((box | truth).sum(), 1))
 
 
 def main() -> None:
@@ -38,7 +27,7 @@ def main() -> None:
     pictures = sorted({o.image_path for o in objects})[:: arguments.every]
     objects = [o for o in objects if o.image_path in set(pictures)]
     segmenter = Segmenter(open_model(arguments.model, input_size=arguments.input_size))
-    print(f"{len(objects)} objects in {len(pictures)} pictures; the box itself: {np.mean([box_iou(o) for o in objects]):.4f}")
+    print(f"{len(objects)} objects in {len(pictures)} pictures")
     figures = {}
     for factor in arguments.factor or [CropPolicy().factor]:
         with tqdm(total=len(objects), unit="object") as bar:
