@@ -237,3 +237,35 @@ def test_sizes_that_cannot_be_are_refused() -> None:
         SamVitEncoder(input_size=1000)
     with pytest.raises(ValueError, match="blocks must lie in"):
         SamVitEncoder(dim=8, depth=2, num_heads=1, global_blocks=(1,), early_blocks=(2,))
+
+
+@pytest.mark.parametrize("limit", [1, 3_000, 1 << 19])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 2e-2)])
+def test_attention_by_products_is_scaled_dot_product_attention(
+    monkeypatch: pytest.MonkeyPatch, limit: int, dtype: torch.dtype, tolerance: float
+) -> None:
+    monkeypatch.setattr(sam_vit, "_LOGITS_PER_THREAD", limit)
+    generator = torch.Generator().manual_seed(3)
+    q, k, v = (torch.randn(2, 3, 49, 8, generator=generator) for _ in range(3))
+    along_h = torch.randn(2, 3, 7, 7, 7, 1, generator=generator)
+    along_w = torch.randn(2, 3, 7, 7, 1, 7, generator=generator)
+    bias = (along_h + along_w).reshape(2, 3, 49, 49)
+    want = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    got = sam_vit._attend_by_products(*(t.to(dtype) for t in (q, k, v, along_h, along_w)))
+    assert got.dtype == dtype
+    assert relative_error(got, want) < tolerance
+
+
+def test_global_blocks_in_bf16_on_a_cpu_go_by_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    _theirs, ours = pair(384, window=14, global_blocks=(1,), depth=2)
+    image = picture(384)
+    called = []
+    by_products = sam_vit._attend_by_products
+    monkeypatch.setattr(sam_vit, "_attend_by_products", lambda *a: called.append(a[0].shape) or by_products(*a))
+    with torch.no_grad():
+        want = ours(image).embedding
+        assert called == []
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            got = ours(image).embedding
+    assert called == [(1, 4, 576, 16)]
+    assert relative_error(got, want) < 2e-2
