@@ -14,6 +14,7 @@ from rosgeo.errors import DeviceError, OutOfMemoryWarning
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.crops import batch_crops, resample_image
 from rosgeo.inference.predict import Segmenter
+from rosgeo.model import layers
 from rosgeo.model.checkpoint import load_model
 from rosgeo.pipeline import SegmentOptions, segment_run
 from rosgeo.types import Crop, CropWindow
@@ -161,3 +162,35 @@ def test_resampling_by_name() -> None:
     assert cubic[0, 0].tolist()[:7] == [0] * 7
     assert cubic[0, 0].tolist()[9:] == [255] * 7
     assert cubic[0, 0, 8] > 191
+
+
+def test_bf16_products_are_those_of_autocast_and_the_model_given_stays_float32(tiny_model: Path) -> None:
+    loaded = load_model(tiny_model)
+    segmenter = Segmenter(loaded, device="cpu", precision="bf16")
+    batch = batch_crops(crops(2), segmenter.input_size)
+    image, boxes = torch.from_numpy(batch.image), torch.from_numpy(batch.boxes_model)
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        plain = loaded.network(image, boxes)
+        prepared = segmenter.model.network(image, boxes)
+        encoded = [network.encode(image)[0] for network in (loaded.network, segmenter.model.network)]
+    # The encoder's bits are the same; the decoder's reordered products are summed in another order.
+    assert torch.equal(*encoded)
+    torch.testing.assert_close(plain.hq_logits, prepared.hq_logits, atol=1e-2, rtol=1e-2)
+    torch.testing.assert_close(plain.iou, prepared.iou, atol=1e-2, rtol=1e-2)
+    assert {p.dtype for p in loaded.network.parameters()} == {torch.float32}
+    backbone = segmenter.model.network.image_encoder.backbone
+    assert backbone.blocks[0].mlp.fc1.weight.dtype == torch.bfloat16
+    assert backbone.norm.weight is loaded.network.image_encoder.backbone.norm.weight
+    assert {p.dtype for p in segmenter.model.network.prompt_encoder.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("limit", [1, 1 << 19])
+def test_attention_in_bf16_on_a_cpu_is_scaled_dot_product_attention(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    monkeypatch.setattr(layers, "_LOGITS_PER_THREAD", limit)
+    q, k, v = (torch.randn(2, 3, 50, 16, generator=torch.Generator().manual_seed(i)) for i in range(3))
+    want = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+    assert torch.equal(layers.attend(q, k, v), want)
+    with torch.no_grad():
+        got = layers.attend(q.bfloat16(), k.bfloat16(), v.bfloat16())
+    assert got.dtype == torch.bfloat16
+    assert float((got.float() - want).abs().max() / want.abs().max()) < 2e-2

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from rosgeo.model import sam_vit
+from rosgeo.model import layers, sam_vit
 from rosgeo.model._segment_anything import modeling
 from rosgeo.model.dinov2 import DinoV2Encoder
 from rosgeo.model.layers import fused_state_dict
@@ -225,11 +225,13 @@ def test_relative_positions_are_segment_anythings(size: int) -> None:
 def test_windows_are_segment_anythings(grid: int) -> None:
     tokens = torch.arange(1.0, 1 + grid**2)
     theirs, _padded = modeling.image_encoder.window_partition(tokens.view(1, grid, grid, 1), 7)
-    windows = make_windows(grid, 7, torch.device("cpu"))
-    filled = torch.cat([tokens, torch.zeros(1)])[windows.into]
-    assert torch.equal(filled, theirs.flatten())
-    assert torch.equal(filled[windows.back], tokens)
+    windows = make_windows(grid, 7, 2, torch.device("cpu"))
     assert windows.padded == (grid % 7 > 0)
+    # Two pictures, each with a token for its padding where there is any.
+    pictures = [torch.cat([sign * tokens, torch.zeros(int(windows.padded))]) for sign in (1, -1)]
+    filled = torch.cat(pictures)[windows.into]
+    assert torch.equal(filled, torch.cat([theirs.flatten(), -theirs.flatten()]))
+    assert torch.equal(filled[windows.back], torch.cat([tokens, -tokens]))
 
 
 def test_sizes_that_cannot_be_are_refused() -> None:
@@ -244,7 +246,7 @@ def test_sizes_that_cannot_be_are_refused() -> None:
 def test_attention_by_products_is_scaled_dot_product_attention(
     monkeypatch: pytest.MonkeyPatch, limit: int, dtype: torch.dtype, tolerance: float
 ) -> None:
-    monkeypatch.setattr(sam_vit, "_LOGITS_PER_THREAD", limit)
+    monkeypatch.setattr(layers, "_LOGITS_PER_THREAD", limit)
     generator = torch.Generator().manual_seed(3)
     q, k, v = (torch.randn(2, 3, 49, 8, generator=generator) for _ in range(3))
     along_h = torch.randn(2, 3, 7, 7, 7, 1, generator=generator)

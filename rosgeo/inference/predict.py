@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rosgeo.errors import DeviceError, OutOfMemoryWarning
 from rosgeo.inference.crops import Resampling, batch_crops
 from rosgeo.inference.device import choose_device, choose_precision
 from rosgeo.model.checkpoint import LoadedModel
+from rosgeo.model.network import RosSam
 from rosgeo.types import BoolArray, Crop, Float32Array, ObjectMask, PromptBatch
 
 __all__ = ["Segmenter", "logits_on_crop", "stability_of"]
@@ -27,7 +31,7 @@ class Segmenter:
     Parameters
     ----------
     model : LoadedModel
-        See `load_model`. Moved to the device.
+        See `load_model`. Moved to the device; in bfloat16 a copy of it is, whose products are in bfloat16.
     device : str
         See `choose_device`.
     precision : {"auto", "float32", "bf16"}
@@ -52,6 +56,8 @@ class Segmenter:
         self.dtype = choose_precision(precision, self.device)
         self.batch_size = batch_size or (1 if self.device.type == "cpu" else 16)
         self.resample = resample
+        if self.dtype == torch.bfloat16:
+            model = replace(model, network=_with_bf16_products(model.network))
         self.model = model
         self._network = model.network.to(self.device)
 
@@ -107,6 +113,20 @@ class Segmenter:
             logits = torch.cat([self._network.served_logits(output) for output in outputs]).float().cpu()
         scores = torch.cat([output.iou for output in outputs]).float().clamp(0, 1).cpu()
         return [_object_mask(crop, logits[i], float(scores[i])) for i, crop in enumerate(batch.crops)]
+
+
+def _with_bf16_products(network: RosSam) -> RosSam:
+    """A copy whose linear and convolution weights are bfloat16 already; it shares all else with `network`.
+
+    Autocast would make the same copies anew in each pass, a sixth of its time on a CPU. The prompt encoder stays as it is,
+    since it runs in float32.
+    """
+    memo: dict[int, Any] = {id(value): value for value in (*network.parameters(), *network.buffers())}
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d) and not name.startswith("prompt_encoder."):
+            for parameter in module.parameters(recurse=False):
+                memo[id(parameter)] = nn.Parameter(parameter.detach().to(torch.bfloat16), requires_grad=False)
+    return copy.deepcopy(network, memo)
 
 
 def _chunks(crops: Iterable[Crop], images: Callable[[], int]) -> Iterator[list[Crop]]:

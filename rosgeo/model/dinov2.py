@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rosgeo.model.encoder import IMAGENET_MEAN, IMAGENET_STD, EncoderOutput, ImageEncoder, make_neck
-from rosgeo.model.layers import SeparateQKV
+from rosgeo.model.layers import SeparateQKV, attend
 
 __all__ = ["DinoV2Backbone", "DinoV2Encoder"]
 
@@ -30,7 +30,7 @@ class Attention(SeparateQKV):
         q, k, v = (
             layer(x).view(b, n, self.num_heads, c // self.num_heads).transpose(1, 2) for layer in (self.query, self.key, self.value)
         )
-        out = F.scaled_dot_product_attention(q, k, v)
+        out = attend(q, k, v)
         attended: Tensor = self.proj(out.transpose(1, 2).reshape(b, n, c))
         return attended
 

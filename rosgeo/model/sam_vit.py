@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from rosgeo.model._segment_anything import modeling
 from rosgeo.model.encoder import IMAGENET_MEAN, IMAGENET_STD, EncoderOutput, ImageEncoder, make_neck
-from rosgeo.model.layers import SeparateQKV
+from rosgeo.model.layers import SeparateQKV, by_products, logits_at_once
 
 __all__ = ["SamVitEncoder"]
 
@@ -26,9 +26,6 @@ __all__ = ["SamVitEncoder"]
 # faults than in arithmetic. A piece still has work for every thread.
 _BIAS_PER_THREAD = 1 << 22  # elements: 1024 queries of a head at 1024 px, 16 MB
 _TOKENS_PER_THREAD = 512
-# bfloat16 on a CPU: torch's fused kernel multiplies no faster there than in float32, its bare products do (microbenchmark: 0.25 s
-# against 0.46 s for a global block of ViT-B at 1024 px on two cores). A piece of the logits stays in the cache between its products.
-_LOGITS_PER_THREAD = 1 << 19
 # Elsewhere only so that a large batch does not fill the memory: 2 GB in bfloat16.
 _BIAS_PER_DEVICE = 1 << 30
 
@@ -38,9 +35,10 @@ class Windows(NamedTuple):
 
     Attributes
     ----------
-    into : int64 Tensor (windows * w * w,)
-        The token of each place of each window; s * s, one past the last, for padding.
-    back : int64 Tensor (s * s,)
+    into : int64 Tensor (B * windows * w * w,)
+        The token, of those of all B pictures, of each place of each window. Where there is padding, each picture has one token more,
+        past its last, that stands for it.
+    back : int64 Tensor (B * s * s,)
         The place of each token.
     side : int
         Tokens w along a window.
@@ -54,8 +52,8 @@ class Windows(NamedTuple):
     padded: bool
 
 
-def make_windows(grid: int, side: int, device: torch.device) -> Windows:
-    """Windows of `side` over a square of `grid` tokens a side, padded at the right and the bottom."""
+def make_windows(grid: int, side: int, batch: int, device: torch.device) -> Windows:
+    """Windows of `side` over the squares of `grid` tokens a side of `batch` pictures, padded at the right and the bottom."""
     count = -(-grid // side)
     padding = count * side - grid
     tokens = torch.arange(grid * grid, device=device).view(grid, grid)
@@ -63,7 +61,10 @@ def make_windows(grid: int, side: int, device: torch.device) -> Windows:
     into = into.view(count, side, count, side).transpose(1, 2).reshape(-1)
     # The padding comes last in the order of the tokens.
     back = into.argsort()[: grid * grid]
-    return Windows(into, back, side, padding > 0)
+    # Over the tokens of all pictures in a row: an index of whole rows is a plain copy of them.
+    picture = torch.arange(batch, device=device)[:, None]
+    tokens_each = grid * grid + (padding > 0)
+    return Windows((picture * tokens_each + into).flatten(), (picture * len(into) + back).flatten(), side, padding > 0)
 
 
 def relative_table(rel_pos: Tensor, size: int) -> Tensor:
@@ -105,8 +106,8 @@ class Attention(SeparateQKV):
         if windows is None:
             out = self._attend(q, k, v, math.isqrt(n))
         else:
-            q, k, v = (t.index_select(1, windows.into).view(-1, windows.side**2, c) for t in (q, k, v))
-            out = self._attend(q, k, v, windows.side).view(b, -1, c).index_select(1, windows.back)
+            q, k, v = (t.flatten(0, 1).index_select(0, windows.into).view(-1, windows.side**2, c) for t in (q, k, v))
+            out = self._attend(q, k, v, windows.side).view(-1, c).index_select(0, windows.back).view(b, n, c)
         attended: Tensor = self.proj(out)
         return attended
 
@@ -118,7 +119,7 @@ class Attention(SeparateQKV):
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             bias = (along_h.contiguous() + along_w.contiguous()).view(b, heads, n, n)
             return F.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2).reshape(b, n, c)
-        if q.device.type == "cpu" and q.dtype == torch.bfloat16 and n >= _TOKENS_PER_THREAD:
+        if by_products(q) and n >= _TOKENS_PER_THREAD:
             return _attend_by_products(q, k, v, along_h, along_w).transpose(1, 2).reshape(b, n, c)
         limit = _BIAS_PER_THREAD * torch.get_num_threads() if q.device.type == "cpu" else _BIAS_PER_DEVICE
         out = torch.empty_like(v.transpose(1, 2)).transpose(1, 2)
@@ -155,7 +156,7 @@ def _attend_by_products(q: Tensor, k: Tensor, v: Tensor, along_h: Tensor, along_
     """
     b, heads, n, d = q.shape
     side = math.isqrt(n)
-    rows = max(1, min(side, _LOGITS_PER_THREAD * torch.get_num_threads() // (side * n)))
+    rows = max(1, min(side, logits_at_once() // (side * n)))
     q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
     out = torch.empty_like(q)
     buffer = q.new_empty(rows * side * n)
@@ -292,7 +293,7 @@ class SamVitEncoder(ImageEncoder):
         b, side = x.shape[:2]
         # The convolution may have left the channels outermost; every layer from here on wants them innermost.
         x = (x + self.positions(side)).flatten(1, 2).contiguous()
-        windows = make_windows(side, self.window_size, x.device)
+        windows = make_windows(side, self.window_size, b, x.device)
         early = []
         for i, block in enumerate(self.blocks):
             x = block(x, windows)
