@@ -18,7 +18,10 @@ from rosgeo.vector.read import crs_label
 if TYPE_CHECKING:
     from pyproj import CRS
 
-__all__ = ["SegmentOptions", "make_options"]
+__all__ = ["SHARE_FACTOR", "SegmentOptions", "make_options"]
+
+SHARE_FACTOR = 3.0
+"""`CropPolicy.share` where sharing is asked for without a number; chosen by measurement (README)."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def make_options(
     crop: str,
     crop_factor: float | None,
     crop_side: int | None,
+    share: bool | float,
     resample: str,
     axes: str,
     outline: str,
@@ -100,6 +104,8 @@ def make_options(
         policy = replace(policy, factor=crop_factor)
     if crop_side is not None:
         policy = replace(policy, paper_side=crop_side)
+    if share:
+        policy = replace(policy, share=SHARE_FACTOR if share is True else float(share))
     return SegmentOptions(
         model=str(model),
         adapter=None if adapter is None else str(adapter),

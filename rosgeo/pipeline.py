@@ -82,6 +82,7 @@ def segment(
     crop: str = "auto",
     crop_factor: float | None = None,
     crop_side: int | None = None,
+    share: bool | float = False,
     resample: str = "bicubic",
     axes: str = "auto",
     outline: str = "smooth",
@@ -132,6 +133,9 @@ def segment(
         other two are the paper's baselines; see `CropPolicy`.
     crop_factor, crop_side : float, int, optional
         See `CropPolicy`.
+    share : bool or float
+        Boxes near each other share a crop and its encoding. A number: the crop's side over the longer side of each of its boxes, at most;
+        True: 3. The same box then gives a slightly different outline with other boxes around it.
     resample : {"bicubic", "bilinear"}
         How crops are brought to the model's input.
     axes : {"auto", "map", "raster"}
@@ -189,6 +193,7 @@ def segment(
         crop=crop,
         crop_factor=crop_factor,
         crop_side=crop_side,
+        share=share,
         resample=resample,
         axes=axes,
         outline=outline,

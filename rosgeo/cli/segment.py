@@ -82,6 +82,18 @@ __all__ = ["segment_command"]
     type=click.Choice(["bicubic", "bilinear"]),
     help="How crops are brought to the model's input.",
 )
+@click.option(
+    "--share/--no-share",
+    default=False,
+    show_default=True,
+    help="Boxes near each other share a crop: fewer encoder passes, coarser objects.",
+)
+@click.option(
+    "--share-factor",
+    type=float,
+    metavar="F",
+    help="Side of a shared crop over the longer side of each of its boxes, at most.  [default: 3]",
+)
 @click.option("--crop-factor", type=float, metavar="F", help="Side of an auto crop over the box's longer side.")
 @click.option(
     "--axes",
@@ -190,7 +202,7 @@ def segment_command(
 
 def _options(choices: dict[str, Any]) -> SegmentOptions:
     from rosgeo.geometry.windows import CropPolicy
-    from rosgeo.options import SegmentOptions
+    from rosgeo.options import SHARE_FACTOR, SegmentOptions
     from rosgeo.raster.bands import parse_bands
     from rosgeo.vector.polygonize import OutlineOptions
 
@@ -199,6 +211,8 @@ def _options(choices: dict[str, Any]) -> SegmentOptions:
         policy = replace(policy, factor=choices["crop_factor"])
     if choices["crop_side"] is not None:
         policy = replace(policy, paper_side=choices["crop_side"])
+    if choices["share"] or choices["share_factor"] is not None:
+        policy = replace(policy, share=choices["share_factor"] or SHARE_FACTOR)
     outline = OutlineOptions(choices["outline"], choices["parts"], choices["min_area"], choices["simplify"])
     same = (
         "resample",

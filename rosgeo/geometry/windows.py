@@ -33,22 +33,32 @@ class CropPolicy:
         Smallest side of an ``auto`` window, in raster pixels.
     paper_side : int
         Side of a ``paper`` or ``tiles`` window, in raster pixels (512 in the paper: twice enlarged, it fills SAM's input of 1024).
+    share : float
+        Boxes near each other share an ``auto`` window of at most this many times the longer side of each; 0: one object a window. The
+        larger, the fewer encoder passes, and the smaller the objects that the model sees. See `share_windows`.
     """
 
     mode: Literal["auto", "paper", "tiles", "whole"] = "auto"
     factor: float = 1.5
     min_side: int = 24
     paper_side: int = 512
+    share: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1.0 < self.factor <= 16.0:
             raise OptionError(f"crop factor {self.factor}: expected a number above 1 and at most 16")
         if not 16 <= self.paper_side <= MAX_READ_SIDE:
             raise OptionError(f"crop side {self.paper_side}: expected 16 to {MAX_READ_SIDE} px")
+        if self.share and not self.factor < self.share <= 16.0:
+            raise OptionError(
+                f"share factor {self.share}: expected more than the crop factor {self.factor} and at most 16, or 0 for none"
+            )
+        if self.share and self.mode != "auto":
+            raise OptionError(f"boxes share crops of mode auto alone; crop is {self.mode!r}. Leave --share out, or --crop.")
 
 
 def clip_box(box_px: FloatArray, shape: tuple[int, int]) -> FloatArray:
-    """The part of a box (4,) that lies on a raster of `shape` (height, width), in the pixel frame."""
+    """The part of a box (4,), or of each of some (N, 4), that lies on a raster of `shape` (height, width), in the pixel frame."""
     height, width = shape
     return np.clip(box_px, 0.0, np.array([width, height, width, height], dtype=np.float64))
 

@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 
 from rosgeo.errors import TrainingDataError
-from rosgeo.geometry.windows import CropPolicy, clip_box, plan_window
+from rosgeo.geometry.plan import plan_windows
+from rosgeo.geometry.windows import CropPolicy, clip_box
 from rosgeo.inference.crops import Resampling
 from rosgeo.inference.predict import Segmenter
 from rosgeo.model.checkpoint import LoadedModel
@@ -165,12 +166,15 @@ def evaluate(
 
 def _crops(objects: Sequence[LabelledObject], policy: CropPolicy, pending: dict[int, Crop]) -> Iterator[Crop]:
     """The crops of the objects, picture by picture, those of one window one after the other with the same arrays; also in `pending`."""
-    jobs = []
+    pictures: dict[str, list[int]] = {}
     for row, labelled in enumerate(objects):
-        shape = (labelled.height, labelled.width)
-        box = clip_box(labelled.box_px, shape)
-        window = plan_window(box, shape, policy)
-        jobs.append((str(labelled.image_path), window.row_off, window.col_off, window.size, row, window, box))
+        pictures.setdefault(str(labelled.image_path), []).append(row)
+    jobs = []
+    for path, rows in pictures.items():
+        shape = (objects[rows[0]].height, objects[rows[0]].width)
+        boxes = clip_box(np.stack([objects[row].box_px for row in rows]), shape)
+        windows, _order = plan_windows(boxes, shape, policy)
+        jobs += [(path, w.row_off, w.col_off, w.size, row, w, box) for row, w, box in zip(rows, windows, boxes, strict=True)]
     jobs.sort(key=lambda job: job[:5])
     last: tuple[object, Crop] | None = None
     for *key, row, window, box in jobs:
