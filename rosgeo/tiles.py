@@ -36,6 +36,7 @@ class TileRunner:
 
     def crops(self, tile: Tile) -> Iterator[Crop | int]:
         """The crop of each box that holds a valid pixel, and the rows of the others; read as they are asked for."""
+        self.reader.hold(tile.windows)
         for window, box, row in zip(tile.windows, tile.boxes.xyxy, tile.boxes.ids, strict=True):
             crop = self.reader.read(window, box, int(row))
             yield crop if _sees_box(crop) else int(row)

@@ -406,3 +406,27 @@ def test_missing_file(tmp_path: Path, kind: type) -> None:
 def test_not_a_scene(scene: Any) -> None:
     with pytest.raises(RasterError, match="a scene is a path"), open_source(scene):
         raise AssertionError("it was opened")
+
+
+def test_a_tile_is_read_in_one_go_where_its_crops_lie_close(write_raster: WriteRaster, monkeypatch: pytest.MonkeyPatch) -> None:
+    close = [CropWindow(x, y, 24) for x in range(-6, 120, 18) for y in range(-6, 90, 18)]
+    far = [CropWindow(0, 0, 24), CropWindow(130, 90, 24)]
+    with open_source(write_raster(nodata=7)) as source:
+        reader = open_reader(source, bands=None, stretch=StretchRule(), padding_rgb=(124, 116, 104))
+        box = np.array([3.0, 3, 20, 20])
+        want = [reader.read(window, box, 0) for window in (*close, *far)]
+        reads = []
+        read = source.read
+        monkeypatch.setattr(source, "read", lambda *where: reads.append(where) or read(*where))
+        reader.hold(close)
+        got = [reader.read(window, box, 0) for window in close]
+        assert len(reads) == 1
+        reader.hold(far)
+        got += [reader.read(window, box, 0) for window in far]
+        assert len(reads) == 3
+        reader.hold([])
+        reader.hold([CropWindow(500, 500, 24), CropWindow(600, 500, 24)])
+        assert len(reads) == 3
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_array_equal(a.image, b.image)
+        np.testing.assert_array_equal(a.valid, b.valid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,11 @@ __all__ = ["CropReader", "open_reader"]
 
 _STATISTICS_SIDE = 1024
 _STRIP_PX = 1024
+
+_HELD_PX = 4096**2
+"""Pixels that `CropReader.hold` keeps at most: 64 MB of RGB and validity."""
+_HELD_SHARE = 0.5
+"""Of what is held, the part that the crops show at least, each counted by itself."""
 
 
 class CropReader:
@@ -42,6 +48,29 @@ class CropReader:
         self.stretch = stretch
         self.padding_rgb = padding_rgb
         self._last: tuple[CropWindow, UInt8Array, BoolArray] | None = None
+        self._held: tuple[slice, slice, UInt8Array, BoolArray] | None = None
+
+    def hold(self, windows: Sequence[CropWindow]) -> None:
+        """Read the ground of crops that will be asked for next in one go, where they lie close enough for that to pay.
+
+        Crops are the same with and without. What was held before is let go.
+
+        Parameters
+        ----------
+        windows : sequence of CropWindow
+            Of a tile. Those that are read averaged are left out.
+        """
+        self._held = None
+        shape = self.source.grid.shape
+        parts = [window.readable(shape) for window in set(windows) if decimation_of(window) == 1]
+        parts = [(rows, cols) for rows, cols in parts if rows.start < rows.stop and cols.start < cols.stop]
+        if len(parts) < 2:
+            return
+        rows, cols = (slice(min(part[axis].start for part in parts), max(part[axis].stop for part in parts)) for axis in (0, 1))
+        shown = sum((r.stop - r.start) * (c.stop - c.start) for r, c in parts)
+        ground = (rows.stop - rows.start) * (cols.stop - cols.start)
+        if ground <= _HELD_PX and shown >= _HELD_SHARE * ground:
+            self._held = (rows, cols, *self._fetch(rows, cols))
 
     def read(self, window: CropWindow, box_px: FloatArray, row: int) -> Crop:
         """Read one crop.
@@ -86,6 +115,18 @@ class CropReader:
         return image, valid
 
     def _pixels(self, rows: slice, cols: slice) -> tuple[UInt8Array, BoolArray]:
+        """Of a part of the raster: from what is held, else from the file."""
+        if self._held is not None:
+            held_rows, held_cols, pixels, valid = self._held
+            if _lies_in(rows, held_rows) and _lies_in(cols, held_cols):
+                inside = (
+                    slice(rows.start - held_rows.start, rows.stop - held_rows.start),
+                    slice(cols.start - held_cols.start, cols.stop - held_cols.start),
+                )
+                return pixels[:, inside[0], inside[1]], valid[inside]
+        return self._fetch(rows, cols)
+
+    def _fetch(self, rows: slice, cols: slice) -> tuple[UInt8Array, BoolArray]:
         values, valid = self.source.read(self.bands, rows, cols)
         return self.stretch.apply(values), valid
 
@@ -114,6 +155,10 @@ class CropReader:
             mean = np.round(cells[:3] / np.maximum(cells[3], 1)).astype(np.uint8)
             image[:, first:last] = np.where(some, mean, image[:, first:last])
             valid[first:last] = cells[3] >= step * step / 2
+
+
+def _lies_in(part: slice, whole: slice) -> bool:
+    return bool(whole.start <= part.start <= part.stop <= whole.stop)
 
 
 def open_reader(

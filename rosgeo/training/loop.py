@@ -210,6 +210,7 @@ class Run:
             "training": plain_config(self.config),
             "objects": len(self.data.train),
             "steps": self.position.total,
+            "seconds": round(self.position.seconds),
             "validation": validation or {},
         }
 
