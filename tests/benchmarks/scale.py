@@ -1,8 +1,11 @@
-"""Memory against raster size, and time against the number of boxes: ``python tests/benchmarks/scale.py memory|boxes``.
+"""Memory against raster size, time against boxes and against workers: ``python tests/benchmarks/scale.py memory|boxes|workers``.
 
 ``memory``: peak memory of ``rosgeo segment`` in a process of its own, on a sparse raster of 100,000 x 100,000 x 3 with boxes all over
 it and on smaller ones with boxes of the same size. ``boxes``: seconds to plan and to write N boxes with a stand-in for the model that
-gives each the ellipse in its box, and the peak memory of it all.
+gives each the ellipse in its box, and the peak memory of it all. ``workers``: objects a second of ``rosgeo segment --workers N`` on a
+scene with random pixels, for N processes of one thread, start-up left out (a run with few boxes is taken from one with many).
+
+``--plot FILE`` draws the figures (needs matplotlib).
 """
 
 from __future__ import annotations
@@ -52,7 +55,26 @@ def peak_of(command: list[str]) -> tuple[float, int]:
     return time.perf_counter() - started, usage.ru_maxrss * 1024
 
 
-def memory(count: int) -> None:
+Points = list[tuple[float, float]]
+
+
+def plot(path: str, points: Points, x: str, y: str, *, log: bool) -> None:
+    """One curve as a PNG, from zero up."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(4.2, 2.8), dpi=130, layout="constrained")
+    axes.plot(*zip(*points, strict=True), "o-", color="#b2182b")
+    axes.set(xlabel=x, ylabel=y, ylim=(0, 1.25 * max(v for _, v in points)))
+    if log:
+        axes.set_xscale("log")
+    axes.grid(color="0.9")
+    figure.savefig(path)
+
+
+def memory(count: int) -> Points:
     print("| raster | boxes | peak memory MB | s |\n| --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         peaks = []
@@ -65,6 +87,7 @@ def memory(count: int) -> None:
             peaks.append(peak)
             print(f"| {side:,} x {side:,} x 3 | {count} | {peak / 1e6:.0f} | {seconds:.0f} |", flush=True)
     print(f"largest / smallest: {peaks[-1] / peaks[0]:.3f}")
+    return [(side, peak / 1e6) for side, peak in zip((2_000, 20_000, 100_000), peaks, strict=True)]
 
 
 STUB = """
@@ -90,7 +113,8 @@ print(json.dumps({{name: marks[end] - marks[begin] for name, begin, end in spans
 """
 
 
-def boxes(counts: list[int]) -> None:
+def boxes(counts: list[int]) -> Points:
+    points: Points = []
     print("| boxes | plan s | read, stand-in, polygons s | write s | peak memory MB |\n| --- | --- | --- | --- | --- |")
     root = str(Path(__file__).parents[2])
     with tempfile.TemporaryDirectory() as folder:
@@ -104,18 +128,48 @@ def boxes(counts: list[int]) -> None:
             _, peak = peak_of([sys.executable, "-c", program])
             times = json.loads(Path(said).read_text())
             print(f"| {count:,} | {times['plan']:.1f} | {times['run']:.1f} | {times['write']:.1f} | {peak / 1e6:.0f} |", flush=True)
+            points.append((count, count / sum(times.values())))
+    return points
+
+
+def workers(counts: list[int], count: int) -> Points:
+    print("| workers | objects a second | times one worker |\n| --- | --- | --- |")
+    points: Points = []
+    with tempfile.TemporaryDirectory() as folder:
+        scene = Path(folder) / "scene.tif"
+        write_scene(scene, 4_000)
+        with rasterio.open(scene, "r+") as dataset:
+            dataset.write(np.random.default_rng(0).integers(0, 256, (3, 4_000, 4_000), dtype=np.uint8))
+        for n in counts:
+            seconds = {}
+            for boxes in (4 * n, count):
+                layer, output = (str(Path(folder) / f"{n}-{boxes}{suffix}") for suffix in (".gpkg", "_masks.gpkg"))
+                write_boxes(Path(layer), 4_000, boxes)
+                command = [sys.executable, "-m", "rosgeo", "segment", str(scene), layer, "-q", "-o", output, "--workers", str(n)]
+                seconds[boxes], _ = peak_of(command)
+            speed = (count - 4 * n) / (seconds[count] - seconds[4 * n])
+            points.append((n, speed))
+            print(f"| {n} | {speed:.2f} | {speed / points[0][1]:.2f} |", flush=True)
+    return points
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["memory", "boxes"])
+    parser.add_argument("what", choices=["memory", "boxes", "workers"])
     parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--counts", default="1000,10000,100000")
+    parser.add_argument("--counts", help="boxes [1000,10000,100000] or workers [1,2]")
+    parser.add_argument("--plot", metavar="FILE", help="draw the figures here (.png)")
     arguments = parser.parse_args()
     if arguments.what == "memory":
-        memory(arguments.count)
+        points, axes, log = memory(arguments.count), ("side of the raster, px", "peak memory, MB"), True
+    elif arguments.what == "boxes":
+        counts = [int(n) for n in (arguments.counts or "1000,10000,100000").split(",")]
+        points, axes, log = boxes(counts), ("boxes", "boxes a second, with a stand-in"), True
     else:
-        boxes([int(n) for n in arguments.counts.split(",")])
+        counts = [int(n) for n in (arguments.counts or "1,2").split(",")]
+        points, axes, log = workers(counts, arguments.count), ("processes of one thread", "objects a second"), False
+    if arguments.plot:
+        plot(arguments.plot, points, *axes, log=log)
 
 
 if __name__ == "__main__":
