@@ -78,7 +78,7 @@ def test_overrides_reach_into_lists_and_leave_stages_out() -> None:
         (("stages.live.samples=many",), "samples: expected int, found 'many'"),
         (("stages.live.samples=true",), "samples: expected int, found True"),
         (("stages.live.samples=4",), "4 samples are less than one update of 8 x 1"),
-        (("stages.live.update=both",), "update: expected joint, alternate, sam, hq, found 'both'"),
+        (("stages.live.update=joint",), "update: expected both, alternate, sam, hq, found 'joint'"),
         (("stages.live=3",), "live: expected a mapping"),
         (("stages.live=null", "stages.cached=null"), "'stages' is empty"),
         (("loss.points=some",), "points: expected plain, sampled"),

@@ -21,7 +21,7 @@ __all__ = [
     "ValidationConfig",
 ]
 
-Update = Literal["joint", "alternate", "sam", "hq"]
+Update = Literal["both", "alternate", "sam", "hq"]
 
 _KEYS_OF_KIND = {
     "coco": {"path", "annotations"},
@@ -192,8 +192,8 @@ class Optimisation:
         In place of `step_samples`.
     clip_norm : float
         Largest norm of the gradient; 0 for any.
-    update : {"joint", "alternate", "sam", "hq"}
-        ``joint``: both mask tokens in each update. ``alternate``: in turn the SAM token teaches encoder and SAM decoder, and the HQ
+    update : {"both", "alternate", "sam", "hq"}
+        ``both``: both mask tokens in each update. ``alternate``: in turn the SAM token teaches encoder and SAM decoder, and the HQ
         token encoder and HQ decoder. ``sam``, ``hq``: one of the two alone.
     iou_weight : float
         Weight of the squared error of the predicted IoU.
@@ -213,7 +213,7 @@ class Optimisation:
     step_samples: int = 12800
     step_epochs: float | None = None
     clip_norm: float = 1.0
-    update: Update = "joint"
+    update: Update = "both"
     iou_weight: float = 1.0
     coarse_share: float = 0.0
 
