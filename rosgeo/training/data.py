@@ -21,7 +21,7 @@ from rosgeo.types import BoolArray, CropWindow, FloatArray, UInt8Array
 if TYPE_CHECKING:
     from rosgeo.raster.crops import CropReader
 
-__all__ = ["LabelledObject", "RasterPixels", "class_weights", "load_image", "read_coco", "read_crop"]
+__all__ = ["LabelledObject", "RasterPixels", "class_weights", "load_image", "picture_shape", "read_coco", "read_crop"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,9 @@ class LabelledObject:
         Value of the column that train and validation are split by.
     hidden : tuple of (x_min, y_min, x_max, y_max)
         Parts of the picture that crops of this object must not show (ground of the other side), in whole pixels.
+    ground : str
+        What the picture shows, where several pictures show the same ground in the same pixels: the folder of a clip for its frames.
+        Empty for a picture of its own.
     """
 
     image_path: Path
@@ -77,6 +80,12 @@ class LabelledObject:
     raster: RasterPixels | None = None
     group: str = ""
     hidden: tuple[tuple[int, int, int, int], ...] = ()
+    ground: str = ""
+
+    @property
+    def ground_key(self) -> str:
+        """Equal for pictures of the same ground, which no split may part."""
+        return self.ground or str(self.image_path)
 
     @property
     def box_px(self) -> FloatArray:
@@ -253,6 +262,25 @@ def _require_pictures(paths: Iterable[Path], source: Path) -> None:
     missing = sorted(str(p) for p in paths if not p.is_file())
     if missing:
         raise InputFileNotFoundError(f"{missing[0]}: no such file, named in {source} ({len(missing)} pictures are missing)")
+
+
+def picture_shape(path: Path) -> tuple[int, int]:
+    """Height and width of an 8-bit picture, from its header.
+
+    Raises
+    ------
+    TrainingDataError
+        It is no picture, or has more than 8 bits, which `load_image` would cut off at 255.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            mode = image.mode
+    except (UnidentifiedImageError, OSError) as error:
+        raise TrainingDataError(f"{path} cannot be read as a picture: {error}") from error
+    if mode[0] in "IF":
+        raise TrainingDataError(f"{path} holds numbers of more than 8 bits (Pillow's mode {mode}); expected a picture of 8 bits")
+    return height, width
 
 
 @lru_cache(maxsize=16)
