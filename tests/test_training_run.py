@@ -189,6 +189,12 @@ def test_a_key_that_came_later_counts_as_its_default() -> None:
     old = RunIdentity({"seed": "0", "stages.live.rank": "2"}, {"train": "a"})
     new = RunIdentity({"seed": "0", "stages.live.rank": "2", "stages.live.neck": "true"}, {"train": "a"})
     assert old.difference(new) == ""
+    sources = [
+        json.dumps([{"kind": kind, "path": "a", **late}]) for kind, late in (("coco", {}), ("coco", {"masks": ""}), ("masks", {}))
+    ]
+    first, same, other = (replace(new, config={**new.config, "data.train": source}) for source in sources)
+    assert first.difference(same) == ""
+    assert "data.train was" in first.difference(other)
     assert "stages.live.neck was true, is false" in old.difference(replace(new, config={**new.config, "stages.live.neck": "false"}))
 
 

@@ -24,6 +24,11 @@ __all__ = ["evaluate_command"]
 @click.option("--labels", metavar="FILE", help="Layer of polygons, where DATA is a raster.")
 @click.option("--layer", metavar="NAME", help="Layer of the labels' file.")
 @click.option("--class-column", metavar="NAME", help="Column of the labels that holds the class.")
+@click.option(
+    "--frame-masks",
+    metavar="FOLDER",
+    help="Indexed PNGs of the frames' names (as in DAVIS), where DATA is a folder of video frames or of clips.",
+)
 @click.option("--model", default="rosgeo-small", show_default=True, metavar="NAME|PATH", help="As for rosgeo segment.")
 @click.option("--adapter", metavar="PATH", help="As for rosgeo segment.")
 @click.option("--mask-token", type=click.Choice(["hq", "sam", "sum"]), help="As for rosgeo segment.")
@@ -51,6 +56,7 @@ def evaluate_command(
     labels: str | None,
     layer: str | None,
     class_column: str | None,
+    frame_masks: str | None,
     every: int,
     ablate: str | None,
     json_path: Path | None,
@@ -61,12 +67,13 @@ def evaluate_command(
 ) -> None:
     """Score a model on DATA: each labelled object is segmented from its own box.
 
-    DATA is a COCO folder (images/ and instances.json), a folder of the ROS-SAM reference (img/, boxes/, onehotmask/), or a raster
-    with --labels.
+    DATA is a COCO folder (images/ and instances.json), a folder of the ROS-SAM reference (img/, boxes/, onehotmask/), a raster with
+    --labels, or a folder of video frames with --frame-masks.
 
     \b
     rosgeo evaluate data/val
     rosgeo evaluate scene.tif --labels roofs.gpkg --picture roofs.png
+    rosgeo evaluate JPEGImages/480p --frame-masks Annotations/480p
     rosgeo evaluate data/val --model sam_vit_l_0b3195.pth --ablate pipeline
     """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.geometry.windows import CropPolicy
@@ -76,7 +83,9 @@ def evaluate_command(
 
     if ablate and picture is not None:
         raise click.UsageError("--picture shows one run; leave it out with --ablate")
-    objects = _every(_objects(data, labels, layer, class_column), every)
+    if labels is not None and frame_masks is not None:
+        raise click.UsageError("--labels are of a raster and --frame-masks of video frames; expected one of them")
+    objects = _every(_objects(data, labels, layer, class_column, frame_masks), every)
     device = choices.pop("device")
     model = open_model(**choices)
     tiles: dict[int, Any] = {}
@@ -107,12 +116,16 @@ def evaluate_command(
         _draw(result, tiles, picture)
 
 
-def _objects(data: Path, labels: str | None, layer: str | None, class_column: str | None) -> list[LabelledObject]:
+def _objects(
+    data: Path, labels: str | None, layer: str | None, class_column: str | None, frame_masks: str | None
+) -> list[LabelledObject]:
     from rosgeo.training.config import DataSource
     from rosgeo.training.sources import read_source
 
     if labels is not None:
         source = DataSource(kind="raster", raster=str(data), labels=labels, layer=layer, class_column=class_column)
+    elif frame_masks is not None:
+        source = DataSource(kind="frames", path=str(data), masks=frame_masks)
     elif (data / "onehotmask").is_dir():
         source = DataSource(kind="masks", path=str(data))
     else:
