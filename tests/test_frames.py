@@ -99,6 +99,7 @@ def test_broken_frames_are_named_in_one_line(tmp_path: Path, video: DataSource) 
     shutil.copytree(tmp_path / "video", whole)
     frame, mask = Path(video.path) / "clip0" / "00001.png", mask_file(video, 0, 1)
     torn = mask.read_bytes()
+    data = torn.index(b"IDAT")
 
     def save(path: Path, array: np.ndarray) -> None:
         Image.fromarray(array).save(path)
@@ -110,6 +111,10 @@ def test_broken_frames_are_named_in_one_line(tmp_path: Path, video: DataSource) 
         (lambda: mask.write_text("no picture"), "cannot be read as a mask"),
         (lambda: mask.write_bytes(torn[: len(torn) // 2]), "cannot be read as a mask"),
         (lambda: mask.write_bytes(torn[:60] + b"\0\0\0\0" + torn[64:]), "cannot be read as a mask"),
+        # What Pillow says then is no OSError.
+        (lambda: mask.write_bytes(torn[:11] + b"\0" + torn[12:]), "cannot be read as a mask: Truncated IHDR"),
+        (lambda: mask.write_bytes(torn[: data - 1] + b"\0" + torn[data:]), "cannot be read as a mask: broken PNG file"),
+        (lambda: frame.write_bytes(torn[:11] + b"\0" + torn[12:]), "cannot be read as a picture: Truncated IHDR"),
         (lambda: frame.write_text("no picture"), "cannot be read as a picture"),
         (lambda: save(frame, np.ones((HEIGHT, WIDTH), np.uint16)), "more than 8 bits"),
         (

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from rosgeo.errors import InputFileNotFoundError, TrainingDataError
 from rosgeo.geometry.windows import decimation_of
@@ -21,7 +21,10 @@ from rosgeo.types import BoolArray, CropWindow, FloatArray, UInt8Array
 if TYPE_CHECKING:
     from rosgeo.raster.crops import CropReader
 
-__all__ = ["LabelledObject", "RasterPixels", "class_weights", "load_image", "picture_shape", "read_coco", "read_crop"]
+__all__ = ["UNREADABLE", "LabelledObject", "RasterPixels", "class_weights", "load_image", "picture_shape", "read_coco", "read_crop"]
+
+UNREADABLE = (OSError, SyntaxError, ValueError)
+"""What Pillow raises for a file that is no picture, or a torn one."""
 
 
 @dataclass(frozen=True)
@@ -276,7 +279,7 @@ def picture_shape(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             width, height = image.size
             mode = image.mode
-    except (UnidentifiedImageError, OSError) as error:
+    except UNREADABLE as error:
         raise TrainingDataError(f"{path} cannot be read as a picture: {error}") from error
     if mode[0] in "IF":
         raise TrainingDataError(f"{path} holds numbers of more than 8 bits (Pillow's mode {mode}); expected a picture of 8 bits")
@@ -295,7 +298,7 @@ def load_image(path: Path) -> UInt8Array:
     try:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-    except (UnidentifiedImageError, OSError) as error:
+    except UNREADABLE as error:
         raise TrainingDataError(f"{path} cannot be read as a picture: {error}") from error
     pixels.setflags(write=False)
     return pixels

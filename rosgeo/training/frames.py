@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from rosgeo.errors import InputFileNotFoundError, TrainingDataError
-from rosgeo.training.data import LabelledObject, picture_shape
+from rosgeo.training.data import UNREADABLE, LabelledObject, picture_shape
 from rosgeo.training.outlines import mask_outline
 from rosgeo.types import UInt8Array
 
@@ -122,7 +122,7 @@ def _read_numbers(path: Path, picture: Path, shape: tuple[int, int]) -> UInt8Arr
             mode = image.mode
             # A palette's indices, not its colours.
             numbers = np.asarray(image)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:  # Pillow: a broken PNG is a SyntaxError
+    except UNREADABLE as error:
         raise TrainingDataError(f"{path} cannot be read as a mask: {' '.join(str(error).split())[:200]}") from error
     if mode not in ("P", "L", "1"):
         raise TrainingDataError(f"{path} is of Pillow's mode {mode}; expected a PNG with a palette or grey levels of 8 bits")
