@@ -15,6 +15,7 @@ import pytest
 import rosgeo
 import shapely
 from affine import Affine
+from PIL import Image
 from rosgeo.errors import BoxesError, InputFileNotFoundError, OptionError, TrainingDataError, UserInputError
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.geometry.plan import make_plan
@@ -33,7 +34,7 @@ from rosgeo.training.split import split_objects
 from rosgeo.types import CropWindow
 from rosgeo.vector.read import read_boxes
 
-from tests.training_site import ELLIPSES, HEIGHT, WIDTH, ellipse, picture, write_coco, write_masks
+from tests.training_site import ELLIPSES, HEIGHT, WIDTH, ellipse, picture, write_coco, write_frames, write_masks
 
 UTM = Affine(0.5, 0, 500_000, 0, -0.5, 4_000_000)
 TURNED = UTM * Affine.rotation(25)
@@ -182,6 +183,7 @@ def test_broken_masks_are_named_in_one_line(tmp_path: Path) -> None:
         (lambda: (root / "onehotmask" / "0.npy").write_bytes(b"no array"), "not an array"),
         (lambda: (root / "onehotmask" / "0.npy").write_bytes(b""), "not an array"),
         (lambda: (root / "img" / "0.png").write_text("no picture"), "cannot be read as a picture"),
+        (lambda: Image.fromarray(np.ones((90, 120), np.uint16)).save(root / "img" / "0.png"), "more than 8 bits"),
         (lambda: (root / "boxes" / "0.npy").unlink(), "no such file"),
     ]
     for damage, message in breaks:
@@ -310,6 +312,7 @@ def test_pictures_are_trained_on_without_geospatial_packages(tmp_path: Path) -> 
     """As on a bare GPU machine: rasterio and geopandas are not there."""
     write_masks(tmp_path / "masks")
     write_coco(tmp_path / "coco")
+    write_frames(tmp_path / "video", clips=1, frames=1)
     program = f"""
 import sys
 for name in ("rasterio", "geopandas", "pyogrio", "rioxarray"):
@@ -317,7 +320,8 @@ for name in ("rasterio", "geopandas", "pyogrio", "rioxarray"):
 import rosgeo.training.loop
 from rosgeo.training.config import DataConfig, DataSource, SplitConfig
 from rosgeo.training.sources import read_data, read_source
-sources = (DataSource(path={str(tmp_path / "coco")!r}), DataSource(kind="masks", path={str(tmp_path / "masks")!r}))
+sources = (DataSource(path={str(tmp_path / "coco")!r}), DataSource(kind="masks", path={str(tmp_path / "masks")!r}),
+    DataSource(kind="frames", path={str(tmp_path / "video" / "JPEGImages")!r}, masks={str(tmp_path / "video" / "Annotations")!r}))
 data = read_data(DataConfig(train=sources, split=SplitConfig(by="file", share=0.3)))
 print(len(data.train) + len(data.val))
 try:
@@ -328,6 +332,6 @@ except rosgeo.errors.TrainingDataError as error:
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=Path(rosgeo.__file__).parents[1]
     )
-    assert result.stdout.splitlines() == ["10", "a.tif: a source of kind raster needs the package rasterio, which is not here"], (
+    assert result.stdout.splitlines() == ["12", "a.tif: a source of kind raster needs the package rasterio, which is not here"], (
         result.stderr
     )

@@ -189,6 +189,12 @@ def test_a_key_that_came_later_counts_as_its_default() -> None:
     old = RunIdentity({"seed": "0", "stages.live.rank": "2"}, {"train": "a"})
     new = RunIdentity({"seed": "0", "stages.live.rank": "2", "stages.live.neck": "true"}, {"train": "a"})
     assert old.difference(new) == ""
+    sources = [
+        json.dumps([{"kind": kind, "path": "a", **late}]) for kind, late in (("coco", {}), ("coco", {"masks": ""}), ("masks", {}))
+    ]
+    first, same, other = (replace(new, config={**new.config, "data.train": source}) for source in sources)
+    assert first.difference(same) == ""
+    assert "data.train was" in first.difference(other)
     assert "stages.live.neck was true, is false" in old.difference(replace(new, config={**new.config, "stages.live.neck": "false"}))
 
 
@@ -232,8 +238,8 @@ def test_each_token_teaches_its_own_decoder_and_both_the_encoder(run_config: Tra
         if "lora_B" in name:
             torch.nn.init.normal_(parameter)
     assert [turn_of(stage, step) for step in range(4)] == ["sam", "hq", "sam", "hq"]
-    sam, hq, joint = (gradients(network, stage, turn) for turn in ("sam", "hq", "joint"))
-    encoder = {n for n in joint if is_encoder(n)}
+    sam, hq, both = (gradients(network, stage, turn) for turn in ("sam", "hq", "both"))
+    encoder = {n for n in both if is_encoder(n)}
     assert {n for n in encoder if "lora_" in n} == {n for n, _ in network.named_parameters() if "lora_" in n}
     assert any("blocks.2" in n for n in encoder)
     assert encoder <= sam & hq
@@ -241,7 +247,7 @@ def test_each_token_teaches_its_own_decoder_and_both_the_encoder(run_config: Tra
     assert not {n for n in hq if ".transformer." in n or "prompt_encoder" in n or "hypernetworks" in n or "output_upscaling" in n}
     assert {n for n in hq if ".hf_" in n} == {n for n, _ in network.named_parameters() if ".hf_" in n}
     assert any("iou_prediction" in n for n in hq)
-    assert sam | hq == joint
+    assert sam | hq == both
 
 
 def test_only_the_last_blocks_learn(run_config: TrainConfig) -> None:

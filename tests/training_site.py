@@ -66,6 +66,26 @@ def write_masks(folder: Path, pictures: int = 2) -> Path:
     return folder
 
 
+def write_frames(folder: Path, clips: int = 2, frames: int = 3) -> DataSource:
+    """Clips of the same objects, which move: every second frame a JPEG, masks with a palette; of DAVIS the folders too."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH] + 0.5
+    for clip in range(clips):
+        for name in ("JPEGImages", "Annotations"):
+            (folder / name / f"clip{clip}").mkdir(parents=True)
+        for i in range(frames):
+            pixels, rings = picture(i)
+            numbers = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+            for number, ring in enumerate(rings, start=1):
+                centre, radius = (ring.max(axis=0) + ring.min(axis=0)) / 2, np.ptp(ring, axis=0) / 2
+                numbers[((x - centre[0]) / radius[0]) ** 2 + ((y - centre[1]) / radius[1]) ** 2 < 1] = 5 * number
+            Image.fromarray(pixels).save(folder / "JPEGImages" / f"clip{clip}" / f"{i:05d}.{'png' if i % 2 else 'jpg'}", quality=95)
+            mask = Image.fromarray(numbers)
+            # Colours that are not the indices.
+            mask.putpalette([(7 * i) % 256 for i in range(768)])
+            mask.save(folder / "Annotations" / f"clip{clip}" / f"{i:05d}.png")
+    return DataSource(kind="frames", path=str(folder / "JPEGImages"), masks=str(folder / "Annotations"))
+
+
 def write_backbone(path: Path, config: ModelConfig) -> Path:
     """Random weights of an encoder's backbone."""
     torch.manual_seed(3)

@@ -24,11 +24,22 @@ __all__ = ["evaluate_command"]
 @click.option("--labels", metavar="FILE", help="Layer of polygons, where DATA is a raster.")
 @click.option("--layer", metavar="NAME", help="Layer of the labels' file.")
 @click.option("--class-column", metavar="NAME", help="Column of the labels that holds the class.")
+@click.option(
+    "--frame-masks",
+    metavar="FOLDER",
+    help="Indexed PNGs of the frames' names (as in DAVIS), where DATA is a folder of video frames or of clips.",
+)
 @click.option("--model", default="rosgeo-small", show_default=True, metavar="NAME|PATH", help="As for rosgeo segment.")
 @click.option("--adapter", metavar="PATH", help="As for rosgeo segment.")
 @click.option("--mask-token", type=click.Choice(["hq", "sam", "sum"]), help="As for rosgeo segment.")
 @click.option("--input-size", type=click.IntRange(1), metavar="PX", help="As for rosgeo segment.")
 @click.option("--crop-factor", type=float, metavar="F", help="Side of a crop over the box's longer side.")
+@click.option(
+    "--baselines/--no-baselines",
+    default=True,
+    show_default=True,
+    help="Score the boxes themselves and, with OpenCV, GrabCut from them too. Not with --ablate.",
+)
 @click.option("--every", default=1, show_default=True, type=click.IntRange(1), metavar="N", help="Take every N-th picture.")
 @click.option(
     "--ablate",
@@ -51,6 +62,8 @@ def evaluate_command(
     labels: str | None,
     layer: str | None,
     class_column: str | None,
+    frame_masks: str | None,
+    baselines: bool,
     every: int,
     ablate: str | None,
     json_path: Path | None,
@@ -61,12 +74,13 @@ def evaluate_command(
 ) -> None:
     """Score a model on DATA: each labelled object is segmented from its own box.
 
-    DATA is a COCO folder (images/ and instances.json), a folder of the ROS-SAM reference (img/, boxes/, onehotmask/), or a raster
-    with --labels.
+    DATA is a COCO folder (images/ and instances.json), a folder of the ROS-SAM reference (img/, boxes/, onehotmask/), a raster with
+    --labels, or a folder of video frames with --frame-masks.
 
     \b
     rosgeo evaluate data/val
     rosgeo evaluate scene.tif --labels roofs.gpkg --picture roofs.png
+    rosgeo evaluate JPEGImages/480p --frame-masks Annotations/480p
     rosgeo evaluate data/val --model sam_vit_l_0b3195.pth --ablate pipeline
     """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.geometry.windows import CropPolicy
@@ -76,7 +90,9 @@ def evaluate_command(
 
     if ablate and picture is not None:
         raise click.UsageError("--picture shows one run; leave it out with --ablate")
-    objects = _every(_objects(data, labels, layer, class_column), every)
+    if labels is not None and frame_masks is not None:
+        raise click.UsageError("--labels are of a raster and --frame-masks of video frames; expected one of them")
+    objects = _every(_objects(data, labels, layer, class_column, frame_masks), every)
     device = choices.pop("device")
     model = open_model(**choices)
     tiles: dict[int, Any] = {}
@@ -93,7 +109,8 @@ def evaluate_command(
             policy = CropPolicy() if crop_factor is None else replace(CropPolicy(), factor=crop_factor)
             rows = []
             keep = None if picture is None else _keeper(objects, tiles)
-            result = evaluate(objects, Segmenter(model, device=device), policy, on_object=tick, on_mask=keep)
+            segmenter = Segmenter(model, device=device)
+            result = evaluate(objects, segmenter, policy, baselines=baselines, on_object=tick, on_mask=keep)
     if rows:
         figures: dict[str, Any] = {"rows": [{"pipeline": row.name, **_short(e)} for row, e in rows]}
         click.echo(ablation_table(rows))
@@ -107,12 +124,16 @@ def evaluate_command(
         _draw(result, tiles, picture)
 
 
-def _objects(data: Path, labels: str | None, layer: str | None, class_column: str | None) -> list[LabelledObject]:
+def _objects(
+    data: Path, labels: str | None, layer: str | None, class_column: str | None, frame_masks: str | None
+) -> list[LabelledObject]:
     from rosgeo.training.config import DataSource
     from rosgeo.training.sources import read_source
 
     if labels is not None:
         source = DataSource(kind="raster", raster=str(data), labels=labels, layer=layer, class_column=class_column)
+    elif frame_masks is not None:
+        source = DataSource(kind="frames", path=str(data), masks=frame_masks)
     elif (data / "onehotmask").is_dir():
         source = DataSource(kind="masks", path=str(data))
     else:
@@ -167,13 +188,15 @@ def score_table(result: Evaluation) -> str:
     """All figures of one evaluation, as Markdown tables."""
     lines = [
         f"objects {len(result.objects)}, pictures {len(result.image_iou)}, {result.seconds_an_object:.2f} s an object",
-        f"image IoU {result.image_iou.mean():.4f}, image BIoU {result.image_biou.mean():.4f}",
         f"mean error of the score {abs(result.iou - result.score).mean():.4f}",
+        "",
+        "| | object IoU | image IoU | image BIoU |",
+        "| --- | --- | --- | --- |",
+        *_compared(result),
         "",
         "| | objects | mean IoU |",
         "| --- | --- | --- |",
         f"| **all** | {len(result.objects)} | **{result.iou.mean():.4f}** |",
-        f"| the boxes themselves | {len(result.objects)} | {result.box_iou.mean():.4f} |",
     ]
     for groups in (result.by_class(), result.by_size()):
         lines += [f"| {name} | {count} | {value:.4f} |" for name, (count, value) in groups.items()]
@@ -181,3 +204,18 @@ def score_table(result: Evaluation) -> str:
     bins = result.calibration()
     lines += [f"| from {b['from']:.1f} | {b['objects']} | {b['score']:.3f} | {b['iou']:.3f} |" for b in bins]
     return "\n".join(lines)
+
+
+def _compared(result: Evaluation) -> list[str]:
+    """A row for the model and one for each baseline."""
+    from rosgeo.training.metrics import Scores
+
+    rows = [("**the model**", Scores(result.iou, result.image_iou, result.image_biou))]
+    if result.box is not None:
+        rows.append(("the boxes themselves", result.box))
+    if result.grabcut is not None:
+        rows.append(("GrabCut from the box", result.grabcut))
+    lines = [f"| {name} | {' | '.join(f'{value:.4f}' for value in scores.means().values())} |" for name, scores in rows]
+    if result.box is not None and result.grabcut is None:
+        lines.append("| GrabCut from the box | needs OpenCV: pip install 'rosgeo[grabcut]' | | |")
+    return lines

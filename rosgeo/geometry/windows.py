@@ -11,7 +11,7 @@ import numpy as np
 from rosgeo.errors import OptionError
 from rosgeo.types import CropWindow, FloatArray
 
-__all__ = ["MAX_READ_SIDE", "CropPolicy", "auto_window", "clip_box", "decimation_of", "paper_window", "plan_window"]
+__all__ = ["MAX_READ_SIDE", "CropPolicy", "auto_window", "clip_box", "decimation_of", "paper_window", "plan_window", "round_box"]
 
 MAX_READ_SIDE = 2048
 """Pixels a side that a crop holds in memory at most; larger windows are read averaged over whole pixels."""
@@ -137,6 +137,12 @@ def plan_window(box_px: FloatArray, shape: tuple[int, int], policy: CropPolicy) 
         step = _decimation(max(shape))
         return CropWindow(0, 0, math.ceil(max(shape) / step) * step)
     return auto_window(box_px, policy.factor, policy.min_side)
+
+
+def round_box(box: FloatArray, side: int) -> tuple[int, int, int, int]:
+    """The edges of pixels that are nearest to those of a box (4,) in a square of `side` pixels: x_min, y_min, x_max, y_max."""
+    x_min, y_min, x_max, y_max = (min(max(_round_half_up(float(v)), 0), side) for v in box)
+    return x_min, y_min, x_max, y_max
 
 
 def decimation_of(window: CropWindow) -> int:

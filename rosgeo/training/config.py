@@ -21,13 +21,15 @@ __all__ = [
     "ValidationConfig",
 ]
 
-Update = Literal["joint", "alternate", "sam", "hq"]
+Update = Literal["both", "alternate", "sam", "hq"]
 
 _KEYS_OF_KIND = {
     "coco": {"path", "annotations"},
     "raster": {"raster", "labels", "layer", "where", "class_column", "labels_crs", "bands", "stretch"},
     "masks": {"path"},
+    "frames": {"path", "masks"},
 }
+_NEEDED_OF_KIND = {"coco": ("path",), "raster": ("raster", "labels"), "masks": ("path",), "frames": ("path", "masks")}
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,13 @@ class DataSource:
 
     Attributes
     ----------
-    kind : {"coco", "raster", "masks"}
+    kind : {"coco", "raster", "masks", "frames"}
         ``coco``: a folder with ``images/`` and a COCO file. ``raster``: a raster and a layer of polygons. ``masks``: the ROS-SAM
-        reference's folder with ``img/``, ``boxes/`` and ``onehotmask/``.
+        reference's folder with ``img/``, ``boxes/`` and ``onehotmask/``. ``frames``: video frames and their masks in the layout of DAVIS.
     path : str
-        The folder (coco, masks).
+        The folder (coco, masks); the pictures of a clip, or a folder of such folders (frames).
+    masks : str
+        Indexed PNGs of the frames' names, in folders of the same shape (frames).
     annotations : str
         Name of the COCO file in the folder.
     raster, labels : str
@@ -55,8 +59,9 @@ class DataSource:
         As ``rosgeo segment --stretch``.
     """
 
-    kind: Literal["coco", "raster", "masks"] = "coco"
+    kind: Literal["coco", "raster", "masks", "frames"] = "coco"
     path: str = ""
+    masks: str = ""
     annotations: str = "instances.json"
     raster: str = ""
     labels: str = ""
@@ -68,7 +73,7 @@ class DataSource:
     stretch: str = "auto"
 
     def __post_init__(self) -> None:
-        for key in {"coco": ("path",), "masks": ("path",), "raster": ("raster", "labels")}[self.kind]:
+        for key in _NEEDED_OF_KIND[self.kind]:
             if not getattr(self, key):
                 raise ConfigError(f"a source of kind {self.kind} needs the key {key!r}")
         for f in fields(self):
@@ -88,9 +93,10 @@ class SplitConfig:
     Attributes
     ----------
     by : {"file", "column", "blocks"}
-        ``file``: whole pictures (rasters that show common ground count as one). ``column``: all objects with one value of `column` lie
-        on one side; the values ``train`` and ``val`` are taken at their word. ``blocks``: squares of `block_px` of each picture;
-        objects on a seam are left out, and training crops do not show the ground of validation blocks.
+        ``file``: whole pictures; rasters that show common ground count as one, and so do the frames of a clip. ``column``: all objects
+        with one value of `column` lie on one side; the values ``train`` and ``val`` are taken at their word. ``blocks``: squares of
+        `block_px` of each picture, of a clip in all its frames; objects on a seam are left out, and training crops do not show the ground
+        of validation blocks.
     share : float
         Of the objects that go to validation, about.
     column : str or None
@@ -192,8 +198,8 @@ class Optimisation:
         In place of `step_samples`.
     clip_norm : float
         Largest norm of the gradient; 0 for any.
-    update : {"joint", "alternate", "sam", "hq"}
-        ``joint``: both mask tokens in each update. ``alternate``: in turn the SAM token teaches encoder and SAM decoder, and the HQ
+    update : {"both", "alternate", "sam", "hq"}
+        ``both``: both mask tokens in each update. ``alternate``: in turn the SAM token teaches encoder and SAM decoder, and the HQ
         token encoder and HQ decoder. ``sam``, ``hq``: one of the two alone.
     iou_weight : float
         Weight of the squared error of the predicted IoU.
@@ -213,7 +219,7 @@ class Optimisation:
     step_samples: int = 12800
     step_epochs: float | None = None
     clip_norm: float = 1.0
-    update: Update = "joint"
+    update: Update = "both"
     iou_weight: float = 1.0
     coarse_share: float = 0.0
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from rosgeo.errors import InputFileNotFoundError, TrainingDataError
 from rosgeo.geometry.windows import decimation_of
@@ -21,7 +21,10 @@ from rosgeo.types import BoolArray, CropWindow, FloatArray, UInt8Array
 if TYPE_CHECKING:
     from rosgeo.raster.crops import CropReader
 
-__all__ = ["LabelledObject", "RasterPixels", "class_weights", "load_image", "read_coco", "read_crop"]
+__all__ = ["UNREADABLE", "LabelledObject", "RasterPixels", "class_weights", "load_image", "picture_shape", "read_coco", "read_crop"]
+
+UNREADABLE = (OSError, SyntaxError, ValueError)
+"""What Pillow raises for a file that is no picture, or a torn one."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,9 @@ class LabelledObject:
         Value of the column that train and validation are split by.
     hidden : tuple of (x_min, y_min, x_max, y_max)
         Parts of the picture that crops of this object must not show (ground of the other side), in whole pixels.
+    ground : str
+        What the picture shows, where several pictures show the same ground in the same pixels: the folder of a clip for its frames.
+        Empty for a picture of its own.
     """
 
     image_path: Path
@@ -77,6 +83,12 @@ class LabelledObject:
     raster: RasterPixels | None = None
     group: str = ""
     hidden: tuple[tuple[int, int, int, int], ...] = ()
+    ground: str = ""
+
+    @property
+    def ground_key(self) -> str:
+        """Equal for pictures of the same ground, which no split may part."""
+        return self.ground or str(self.image_path)
 
     @property
     def box_px(self) -> FloatArray:
@@ -255,6 +267,25 @@ def _require_pictures(paths: Iterable[Path], source: Path) -> None:
         raise InputFileNotFoundError(f"{missing[0]}: no such file, named in {source} ({len(missing)} pictures are missing)")
 
 
+def picture_shape(path: Path) -> tuple[int, int]:
+    """Height and width of an 8-bit picture, from its header.
+
+    Raises
+    ------
+    TrainingDataError
+        It is no picture, or has more than 8 bits, which `load_image` would cut off at 255.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            mode = image.mode
+    except UNREADABLE as error:
+        raise TrainingDataError(f"{path} cannot be read as a picture: {error}") from error
+    if mode[0] in "IF":
+        raise TrainingDataError(f"{path} holds numbers of more than 8 bits (Pillow's mode {mode}); expected a picture of 8 bits")
+    return height, width
+
+
 @lru_cache(maxsize=16)
 def load_image(path: Path) -> UInt8Array:
     """Read an 8-bit picture as RGB.
@@ -267,7 +298,7 @@ def load_image(path: Path) -> UInt8Array:
     try:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-    except (UnidentifiedImageError, OSError) as error:
+    except UNREADABLE as error:
         raise TrainingDataError(f"{path} cannot be read as a picture: {error}") from error
     pixels.setflags(write=False)
     return pixels

@@ -15,10 +15,11 @@ from rosgeo.geometry.windows import CropPolicy, clip_box
 from rosgeo.inference.crops import Resampling
 from rosgeo.inference.predict import Segmenter
 from rosgeo.model.checkpoint import LoadedModel
+from rosgeo.training.baselines import Baselines
 from rosgeo.training.coverage import polygon_mask
 from rosgeo.training.data import LabelledObject, read_crop
-from rosgeo.training.metrics import boundary_iou, mask_iou
-from rosgeo.types import BoolArray, Crop, FloatArray, ObjectMask
+from rosgeo.training.metrics import Scores, Tally, on_picture
+from rosgeo.types import Crop, FloatArray, ObjectMask
 
 __all__ = ["PIPELINE_ABLATION", "Evaluation", "Pipeline", "evaluate", "pipeline_ablation"]
 
@@ -39,21 +40,34 @@ class Evaluation:
         The model's own estimate.
     area : float64 array (N,)
         Of the labels, in pixels.
-    box_iou : float64 array (N,)
-        Of the box itself and the label: what a model must beat.
     image_iou, image_biou : float64 arrays (M,)
         IoU and Boundary IoU of the union of all masks and the union of all labels, a picture each, as the ROS-SAM reference counts.
     seconds_an_object : float
+        Without those of the baselines.
+    box, grabcut : Scores or None
+        Of the boxes themselves and of GrabCut from them: what a model must beat. None where they were not asked for; GrabCut also
+        where OpenCV cannot be imported.
     """
 
     objects: tuple[LabelledObject, ...]
     iou: FloatArray
     score: FloatArray
     area: FloatArray
-    box_iou: FloatArray
     image_iou: FloatArray
     image_biou: FloatArray
     seconds_an_object: float
+    box: Scores | None = None
+    grabcut: Scores | None = None
+
+    @property
+    def box_iou(self) -> FloatArray | None:
+        """IoU (N,) of the boxes themselves and the labels."""
+        return None if self.box is None else self.box.iou
+
+    @property
+    def grabcut_iou(self) -> FloatArray | None:
+        """IoU (N,) of what GrabCut finds and the labels."""
+        return None if self.grabcut is None else self.grabcut.iou
 
     def by_class(self) -> dict[str, tuple[int, float]]:
         """Class -> number of objects and their mean IoU."""
@@ -87,12 +101,11 @@ class Evaluation:
         def rows(groups: dict[str, tuple[int, float]]) -> dict[str, dict[str, float]]:
             return {name: {"objects": n, "iou": round(v, 4)} for name, (n, v) in groups.items()}
 
+        compared = {name: scores and scores.means() for name, scores in (("box", self.box), ("grabcut", self.grabcut))}
         return {
             "objects": len(self.objects),
-            "object_iou": round(float(self.iou.mean()), 4),
-            "box_iou": round(float(self.box_iou.mean()), 4),
-            "image_iou": round(float(self.image_iou.mean()), 4),
-            "image_biou": round(float(self.image_biou.mean()), 4),
+            **Scores(self.iou, self.image_iou, self.image_biou).means(),
+            "baselines": compared if self.box is not None else None,
             "score_error": round(float(np.abs(self.iou - self.score).mean()), 4),
             "seconds_an_object": round(self.seconds_an_object, 3),
             "by_class": rows(self.by_class()),
@@ -111,6 +124,7 @@ def evaluate(
     segmenter: Segmenter,
     policy: CropPolicy | None = None,
     *,
+    baselines: bool = False,
     on_object: Callable[[], None] | None = None,
     on_mask: Callable[[int, Crop, ObjectMask], None] | None = None,
 ) -> Evaluation:
@@ -124,6 +138,8 @@ def evaluate(
         The model.
     policy : CropPolicy, optional
         How crops are cut.
+    baselines : bool
+        Whether to score the boxes and GrabCut from them too, which may take longer than the model.
     on_object : callable, optional
         Called after each object.
     on_mask : callable, optional
@@ -137,11 +153,12 @@ def evaluate(
     if not objects:
         raise TrainingDataError("there is no object to evaluate on")
     started = time.monotonic()
-    iou, score, area, box_iou = (np.zeros(len(objects)) for _ in range(4))
+    score, area = np.zeros(len(objects)), np.zeros(len(objects))
+    model, others = Tally(len(objects)), Baselines(len(objects)) if baselines else None
+    tallies: list[Tally | Baselines] = [model] if others is None else [model, others]
     crops: dict[int, Crop] = {}
-    scored: dict[object, tuple[float, float]] = {}
     picture: object = None
-    found_all = truth_all = np.zeros((1, 1), dtype=bool)
+    truth_all = np.zeros((1, 1), dtype=bool)
     for mask in segmenter.segment(_crops(objects, policy or CropPolicy(), crops)):
         labelled, crop = objects[mask.id], crops.pop(mask.id)
         shape = (labelled.height, labelled.width)
@@ -149,19 +166,23 @@ def evaluate(
             on_mask(mask.id, crop, mask)
         if labelled.image_path != picture:
             if picture is not None:
-                scored[picture] = mask_iou(found_all, truth_all), boundary_iou(found_all, truth_all)
-            picture, found_all, truth_all = labelled.image_path, np.zeros(shape, bool), np.zeros(shape, bool)
-        found, truth = _paste(mask, shape), polygon_mask(labelled.rings, shape)
-        iou[mask.id], score[mask.id], area[mask.id] = mask_iou(found, truth), np.nan_to_num(mask.predicted_iou), truth.sum()
-        box_iou[mask.id] = mask_iou(_box_mask(labelled.box_px, shape), truth)
-        found_all |= found
+                for tally in tallies:
+                    tally.close_picture(truth_all)
+            picture, truth_all = labelled.image_path, np.zeros(shape, bool)
+        truth = polygon_mask(labelled.rings, shape)
         truth_all |= truth
+        score[mask.id], area[mask.id] = np.nan_to_num(mask.predicted_iou), truth.sum()
+        model.add(mask.id, on_picture(mask.logits, mask.window, shape), truth)
+        if others is not None:
+            others.add(mask.id, labelled, crop, truth)
         if on_object is not None:
             on_object()
-    scored[picture] = mask_iou(found_all, truth_all), boundary_iou(found_all, truth_all)
-    images = np.array(list(scored.values()))
-    seconds = (time.monotonic() - started) / len(objects)
-    return Evaluation(tuple(objects), iou, score, area, box_iou, images[:, 0], images[:, 1], seconds)
+    for tally in tallies:
+        tally.close_picture(truth_all)
+    found = model.scores()
+    box, grabcut = (None, None) if others is None else others.scores()
+    seconds = (time.monotonic() - started - (0.0 if others is None else others.seconds)) / len(objects)
+    return Evaluation(tuple(objects), found.iou, score, area, found.image_iou, found.image_biou, seconds, box, grabcut)
 
 
 def _crops(objects: Sequence[LabelledObject], policy: CropPolicy, pending: dict[int, Crop]) -> Iterator[Crop]:
@@ -248,22 +269,3 @@ def pipeline_ablation(
         policy = CropPolicy(mode=row.mode, paper_side=max(segmenter.input_size // row.rate, 16))
         results.append((row, evaluate(objects, segmenter, policy, on_object=on_object)))
     return results
-
-
-def _box_mask(box_px: FloatArray, shape: tuple[int, int]) -> BoolArray:
-    x0, y0, x1, y1 = box_px
-    return polygon_mask([np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])], shape)
-
-
-def _paste(mask: ObjectMask, shape: tuple[int, int]) -> BoolArray:
-    """The mask on the picture's pixels: those whose mean logit is above zero."""
-    side, cells = mask.window.size, mask.logits.shape[0]
-    if cells >= side:
-        step = cells // side
-        inside = mask.logits.reshape(side, step, side, step).mean(axis=(1, 3)) > 0
-    else:
-        inside = np.repeat(np.repeat(mask.logits > 0, side // cells, axis=0), side // cells, axis=1)
-    full = np.zeros(shape, dtype=bool)
-    rows, cols = mask.window.readable(shape)
-    full[rows, cols] = inside[mask.window.paste(shape)]
-    return full

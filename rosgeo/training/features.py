@@ -179,6 +179,7 @@ def fingerprint_of(objects: Sequence[LabelledObject], augmentation: Augmentation
     digest = hashlib.sha256(backbone)
     for o in objects:
         digest.update(f"{o.image_path.name} {o.category} {o.hidden}".encode())
+        digest.update(Path(o.ground).name.encode())
         for ring in o.rings:
             digest.update(ring.tobytes())
     digest.update(json.dumps([asdict(augmentation), settings], sort_keys=True, default=str).encode())

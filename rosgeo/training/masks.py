@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from rosgeo.errors import InputFileNotFoundError, TrainingDataError
-from rosgeo.training.data import LabelledObject
-from rosgeo.training.outlines import mask_path
+from rosgeo.training.data import LabelledObject, picture_shape
+from rosgeo.training.outlines import mask_outline
 from rosgeo.types import BoolArray, FloatArray
 
 __all__ = ["read_masks"]
@@ -61,11 +60,7 @@ def read_masks(folder: str | Path) -> tuple[list[LabelledObject], dict[str, int]
 
 def _read_picture(root: Path, picture: Path) -> list[LabelledObject | str]:
     """The objects of one picture, or why one is none."""
-    try:
-        with Image.open(picture) as image:
-            width, height = image.size
-    except (UnidentifiedImageError, OSError) as error:
-        raise TrainingDataError(f"{picture} cannot be read as a picture: {error}") from error
+    height, width = picture_shape(picture)
     boxes_path, masks_path = (root / name / f"{picture.stem}.npy" for name in ("boxes", "onehotmask"))
     boxes, masks = _load(boxes_path), _load(masks_path)
     if boxes.size == 0 and masks.size == 0:
@@ -87,10 +82,7 @@ def _object(root: Path, picture: Path, levels: npt.NDArray[np.generic], box: npt
     prompt: FloatArray = np.clip(np.asarray(box, dtype=np.float64), 0, [width, height, width, height])
     if not (np.isfinite(prompt).all() and (prompt[2:] > prompt[:2]).all()):
         return "box without area on the picture"
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    ring = mask_path(part) + np.array([columns[0], rows[0]])
-    return LabelledObject(picture, height, width, (ring,), _CATEGORY, root.name, box=prompt)
+    return LabelledObject(picture, height, width, (mask_outline(mask),), _CATEGORY, root.name, box=prompt)
 
 
 def _to_bool(levels: npt.NDArray[np.generic]) -> BoolArray:

@@ -8,7 +8,26 @@ import numpy as np
 
 from rosgeo.types import BoolArray, FloatArray
 
-__all__ = ["join_loops", "mask_path"]
+__all__ = ["join_loops", "mask_outline", "mask_path"]
+
+
+def mask_outline(mask: BoolArray) -> FloatArray:
+    """The outline of one object's mask on its picture, as `mask_path` gives it, which here walks no more than the object's box.
+
+    Parameters
+    ----------
+    mask : bool array (height, width)
+        Of the whole picture, with at least one pixel.
+
+    Returns
+    -------
+    float64 array (n, 2)
+        One closed path in the pixel frame. Its envelope is the tight box of the mask.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    outline: FloatArray = mask_path(part) + np.array([columns[0], rows[0]])
+    return outline
 
 
 def mask_path(mask: BoolArray) -> FloatArray:

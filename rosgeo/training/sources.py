@@ -6,10 +6,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from rosgeo.errors import TrainingDataError
 from rosgeo.training.config import DataConfig, DataSource
 from rosgeo.training.data import LabelledObject, read_coco
+from rosgeo.training.frames import read_frames
 from rosgeo.training.labels import read_labels
 from rosgeo.training.masks import read_masks
 from rosgeo.training.split import refuse_same_ground, split_objects
@@ -41,6 +43,8 @@ def _digest(objects: Iterable[LabelledObject]) -> str:
     digest = hashlib.sha256()
     for o in objects:
         digest.update(f"{o.image_path.name} {o.category} {o.raster and (o.raster.bands, o.raster.stretch)} {o.hidden}".encode())
+        # The name of a clip and not its place, so that a run can go on where its data were moved to.
+        digest.update(Path(o.ground).name.encode())
         for ring in o.rings:
             digest.update(ring.tobytes())
     return digest.hexdigest()[:16]
@@ -83,5 +87,5 @@ def read_source(source: DataSource, column: str | None = None) -> tuple[list[Lab
     if source.kind == "raster":
         return read_labels(source, column)
     if column is not None:
-        raise TrainingDataError(f"{source.path}: split by column {column!r}, but a source of kind masks has no columns")
-    return read_masks(source.path)
+        raise TrainingDataError(f"{source.path}: split by column {column!r}, but a source of kind {source.kind} has no columns")
+    return read_frames(source.path, source.masks) if source.kind == "frames" else read_masks(source.path)

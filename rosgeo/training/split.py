@@ -44,7 +44,11 @@ def split_objects(objects: Sequence[LabelledObject], split: SplitConfig) -> tupl
         train = [o for o, key in zip(objects, keys, strict=True) if key not in chosen]
         val = [o for o, key in zip(objects, keys, strict=True) if key in chosen]
     if not train or not val:
-        what = {"file": "pictures", "column": f"values of {split.column!r}", "blocks": f"blocks of {split.block_px} px"}[split.by]
+        what = {
+            "file": "pictures (a clip is one)",
+            "column": f"values of {split.column!r}",
+            "blocks": f"blocks of {split.block_px} px",
+        }[split.by]
         raise TrainingDataError(
             f"split by {split.by}: {len(train)} objects for training and {len(val)} for validation; expected some on both sides. "
             f"There are too few {what}: split otherwise, or name a source under 'val'."
@@ -70,23 +74,23 @@ def _draw(keys: Sequence[Key], split: SplitConfig) -> set[Key]:
 
 
 def _by_blocks(objects: Sequence[LabelledObject], split: SplitConfig) -> tuple[Objects, Objects]:
-    """Blocks of each picture, by the centre of an object's box. Training crops do not show the ground of validation blocks."""
+    """Blocks of each picture or clip, by the centre of an object's box. Training crops do not show the ground of validation blocks."""
     _refuse_overlapping(objects)
     side = split.block_px
-    keys = [(str(o.image_path), *_block((o.box_px[:2] + o.box_px[2:]) / 2, side)) for o in objects]
+    keys = [(o.ground_key, *_block((o.box_px[:2] + o.box_px[2:]) / 2, side)) for o in objects]
     chosen = _draw(keys, split)
     hidden: dict[str, list[tuple[int, int, int, int]]] = {}
-    for path, column, row in sorted(chosen):
-        hidden.setdefault(path, []).append((column * side, row * side, (column + 1) * side, (row + 1) * side))
+    for ground, column, row in sorted(chosen):
+        hidden.setdefault(ground, []).append((column * side, row * side, (column + 1) * side, (row + 1) * side))
     train: Objects = []
     val: Objects = []
-    for o, (path, *_) in zip(objects, keys, strict=True):
+    for o, (ground, *_) in zip(objects, keys, strict=True):
         (left, top), (right, bottom) = _block(o.box_px[:2], side), _block(np.nextafter(o.box_px[2:], 0), side)
-        touched = {(path, column, row) in chosen for column in range(left, right + 1) for row in range(top, bottom + 1)}
+        touched = {(ground, column, row) in chosen for column in range(left, right + 1) for row in range(top, bottom + 1)}
         if touched == {True}:
             val.append(o)
         elif touched == {False}:
-            train.append(replace(o, hidden=tuple(hidden.get(path, ()))))
+            train.append(replace(o, hidden=tuple(hidden.get(ground, ()))))
     return train, val
 
 
@@ -96,13 +100,13 @@ def _block(point: np.ndarray, side: int) -> tuple[int, int]:
 
 
 def _pictures(objects: Iterable[LabelledObject]) -> list[str]:
-    """A key of the ground for each object: its picture, or the first of the rasters that it shares ground with."""
+    """A key of the ground for each object: its picture, its clip, or the first of the rasters that it shares ground with."""
     rasters = sorted({o.raster.path for o in objects if o.raster is not None})
     key = {path: path for path in rasters}
     for first, second in common_ground(rasters, rasters):
         old, new = key[second], key[first]
         key = {path: new if k == old else k for path, k in key.items()}
-    return [key[o.raster.path] if o.raster is not None else str(o.image_path) for o in objects]
+    return [key[o.raster.path] if o.raster is not None else o.ground_key for o in objects]
 
 
 def _refuse_overlapping(objects: Iterable[LabelledObject]) -> None:
@@ -112,11 +116,14 @@ def _refuse_overlapping(objects: Iterable[LabelledObject]) -> None:
 
 
 def refuse_same_ground(train: Sequence[LabelledObject], val: Sequence[LabelledObject]) -> None:
-    """Raise TrainingDataError where a picture, or rasters with common ground, are on both sides."""
+    """Raise TrainingDataError where a picture, frames of one clip, or rasters with common ground are on both sides."""
     hint = "Name other data under 'val', or set data.same_ground: true if that is meant."
     both = {o.image_path.resolve() for o in train} & {o.image_path.resolve() for o in val}
     if both:
         raise TrainingDataError(f"{min(both)} is both in 'train' and in 'val' ({len(both)} pictures are). {hint}")
+    clips = {o.ground for o in train if o.ground} & {o.ground for o in val}
+    if clips:
+        raise TrainingDataError(f"frames of {min(clips)} are both in 'train' and in 'val', and show the same ground. {hint}")
     sides = [sorted({o.raster.path for o in side if o.raster is not None}) for side in (train, val)]
     for first, second in common_ground(*sides):
         raise TrainingDataError(f"{first} in 'train' and {second} in 'val' show common ground. {hint}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import pickle
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rosgeo.errors import TrainingDataError
 from rosgeo.model.network import RosSam
-from rosgeo.training.config import CachedStage, LiveStage, TrainConfig
+from rosgeo.training.config import CachedStage, DataSource, LiveStage, TrainConfig
 from rosgeo.training.losses import LossConfig
 from rosgeo.training.samples import Augmentation
 from rosgeo.training.start import is_encoder
@@ -75,7 +75,7 @@ class RunIdentity:
     def difference(self, other: RunIdentity) -> str:
         """In words, what differs in `other`; empty where nothing does. A key that came later counts as its default."""
         old, new = ({**_default_keys(side.config), **side.config} for side in (self, other))
-        keys = sorted(k for k in {*old, *new} if old.get(k) != new.get(k))
+        keys = sorted(k for k in {*old, *new} if _with_defaults(k, old.get(k)) != _with_defaults(k, new.get(k)))
         parts = [f"{k} was {old.get(k, 'not there')}, is {new.get(k, 'not there')}" for k in keys]
         sides = sorted(k for k in {*self.data, *other.data} if self.data.get(k) != other.data.get(k))
         parts += [f"{k} data: were {self.data.get(k)}, are {other.data.get(k)}" for k in sides]
@@ -93,7 +93,7 @@ def _without_paths(value: Any, key: str = "") -> Any:
         return {k: _without_paths(v, k) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_without_paths(v, key) for v in value]
-    is_path = key in ("path", "raster", "labels", "backbone", "model", "output", "folder") and isinstance(value, str)
+    is_path = key in ("path", "masks", "raster", "labels", "backbone", "model", "output", "folder") and isinstance(value, str)
     return Path(value).name if is_path else value
 
 
@@ -114,6 +114,14 @@ def _default_keys(config: dict[str, str]) -> dict[str, str]:
     }
     flat = (_flat(asdict(values), name) for name, values in sections.items() if any(k.startswith(f"{name}.") for k in config))
     return {"processes": "1", **{key: value for part in flat for key, value in part.items()}}
+
+
+def _with_defaults(key: str, value: str | None) -> Any:
+    """The value of a key, sources of data with the keys that came later."""
+    if value is None or key not in ("data.train", "data.val"):
+        return value
+    defaults = {f.name: f.default for f in fields(DataSource)}
+    return [{**defaults, **source} for source in json.loads(value)]
 
 
 def _kept(network: RosSam) -> dict[str, Tensor]:

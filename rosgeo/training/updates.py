@@ -16,7 +16,7 @@ from rosgeo.training.stream import Batch
 
 __all__ = ["TrainingPass", "Turn", "loss_and_figures", "make_optimizer", "rate_at", "silent_parameters", "turn_of"]
 
-Turn = Literal["joint", "sam", "hq"]
+Turn = Literal["both", "sam", "hq"]
 
 _HQ_TOKEN = ("mask_decoder.hf_token.",)
 _SAM_DECODER = (
@@ -68,7 +68,7 @@ def turn_of(stage: Optimisation, step: int) -> Turn:
 
 def silent_parameters(network: RosSam, turn: Turn) -> list[nn.Parameter]:
     """What does not learn in a turn though the loss reaches it: the other token's decoder, since both tokens see each other."""
-    names = {"joint": (), "sam": _HQ_TOKEN, "hq": _SAM_DECODER}[turn]
+    names = {"both": (), "sam": _HQ_TOKEN, "hq": _SAM_DECODER}[turn]
     return [p for name, p in network.named_parameters() if name.startswith(names)]
 
 
