@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,8 @@ import click
 from rosgeo.cli.options import ProgressBar, device_option, quiet_option
 
 if TYPE_CHECKING:
+    from rosgeo.geometry.windows import CropPolicy
+    from rosgeo.model.checkpoint import LoadedModel
     from rosgeo.training.data import LabelledObject
     from rosgeo.training.evaluate import Evaluation, Pipeline
 
@@ -34,6 +36,7 @@ __all__ = ["evaluate_command"]
 @click.option("--mask-token", type=click.Choice(["hq", "sam", "sum"]), help="As for rosgeo segment.")
 @click.option("--input-size", type=click.IntRange(1), metavar="PX", help="As for rosgeo segment.")
 @click.option("--crop-factor", type=float, metavar="F", help="Side of a crop over the box's longer side.")
+@click.option("--share-factor", type=float, metavar="F", help="Boxes share crops, as for rosgeo segment.")
 @click.option(
     "--baselines/--no-baselines",
     default=True,
@@ -43,8 +46,15 @@ __all__ = ["evaluate_command"]
 @click.option("--every", default=1, show_default=True, type=click.IntRange(1), metavar="N", help="Take every N-th picture.")
 @click.option(
     "--ablate",
-    type=click.Choice(["pipeline"]),
-    help="pipeline: the rows of the ROS-SAM paper's Tables 1 and 2, on this model and data.",
+    type=click.Choice(["pipeline", "training"]),
+    help="pipeline: the rows of the ROS-SAM paper's Tables 1 and 2, on this model and data; training: each --run on this data.",
+)
+@click.option(
+    "--run",
+    "runs",
+    multiple=True,
+    metavar="PATH",
+    help="Folder that rosgeo train wrote, or a weights file, for --ablate training. May be repeated; changes are told against the first.",
 )
 @click.option(
     "--json", "json_path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Also write the figures here."
@@ -66,9 +76,11 @@ def evaluate_command(
     baselines: bool,
     every: int,
     ablate: str | None,
+    runs: tuple[str, ...],
     json_path: Path | None,
     picture: Path | None,
     crop_factor: float | None,
+    share_factor: float | None,
     quiet: bool,
     **choices: Any,
 ) -> None:
@@ -82,46 +94,93 @@ def evaluate_command(
     rosgeo evaluate scene.tif --labels roofs.gpkg --picture roofs.png
     rosgeo evaluate JPEGImages/480p --frame-masks Annotations/480p
     rosgeo evaluate data/val --model sam_vit_l_0b3195.pth --ablate pipeline
+    rosgeo evaluate data/val --ablate training --run runs/joint --run runs/alternate
     """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.geometry.windows import CropPolicy
     from rosgeo.inference.predict import Segmenter
     from rosgeo.model.registry import open_model
-    from rosgeo.training.evaluate import PIPELINE_ABLATION, evaluate, pipeline_ablation
+    from rosgeo.training.evaluate import evaluate
 
     if ablate and picture is not None:
         raise click.UsageError("--picture shows one run; leave it out with --ablate")
+    if (ablate == "training") != bool(runs):
+        raise click.UsageError("--ablate training and --run come together: the runs to compare")
     if labels is not None and frame_masks is not None:
         raise click.UsageError("--labels are of a raster and --frame-masks of video frames; expected one of them")
+    changes = {"factor": crop_factor, "share": share_factor}
+    policy = replace(CropPolicy(), **{key: value for key, value in changes.items() if value is not None})
     objects = _every(_objects(data, labels, layer, class_column, frame_masks), every)
     device = choices.pop("device")
-    model = open_model(**choices)
-    tiles: dict[int, Any] = {}
-    with ProgressBar(shown=not quiet) as progress:
-        total = len(objects) * (len(PIPELINE_ABLATION) if ablate else 1)
-        done = iter(range(1, total + 1))
-
-        def tick() -> None:
-            progress(next(done), total)
-
-        if ablate:
-            rows = pipeline_ablation(objects, model, device=device, on_object=tick)
-        else:
-            policy = CropPolicy() if crop_factor is None else replace(CropPolicy(), factor=crop_factor)
-            rows = []
-            keep = None if picture is None else _keeper(objects, tiles)
-            segmenter = Segmenter(model, device=device)
-            result = evaluate(objects, segmenter, policy, baselines=baselines, on_object=tick, on_mask=keep)
-    if rows:
-        figures: dict[str, Any] = {"rows": [{"pipeline": row.name, **_short(e)} for row, e in rows]}
-        click.echo(ablation_table(rows))
+    if ablate == "training":
+        figures, table = _compare_runs(runs, objects, policy, device, quiet, choices["input_size"])
+    elif ablate == "pipeline":
+        model = open_model(**choices)
+        figures, table = _compare_pipelines(model, objects, device, quiet)
+        figures = {"model": model.name, "sha256": model.sha256, **figures}
     else:
-        figures = result.summary()
-        click.echo(score_table(result))
+        model = open_model(**choices)
+        tiles: dict[int, Any] = {}
+        keep = None if picture is None else _keeper(objects, tiles)
+        with ProgressBar(shown=not quiet) as progress:
+            tick = _ticker(progress, len(objects))
+            result = evaluate(objects, Segmenter(model, device=device), policy, baselines=baselines, on_object=tick, on_mask=keep)
+        figures, table = {"model": model.name, "sha256": model.sha256, **result.summary()}, score_table(result)
+        if picture is not None:
+            _draw(result, tiles, picture)
+    click.echo(table)
     if json_path is not None:
-        record = {"model": model.name, "sha256": model.sha256, "data": data.name, **figures}
-        json_path.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    if picture is not None:
-        _draw(result, tiles, picture)
+        json_path.write_text(json.dumps({"data": data.name, **figures}, indent=1), encoding="utf-8")
+
+
+def _ticker(progress: Callable[..., None], total: int) -> Callable[[], None]:
+    """A callback for each of `total` objects."""
+    done = iter(range(1, total + 1))
+
+    def tick() -> None:
+        progress(next(done), total)
+
+    return tick
+
+
+def _compare_pipelines(model: LoadedModel, objects: list[LabelledObject], device: str, quiet: bool) -> tuple[dict[str, Any], str]:
+    """Figures and table of `--ablate pipeline`."""
+    from rosgeo.training.evaluate import PIPELINE_ABLATION, pipeline_ablation
+
+    with ProgressBar(shown=not quiet) as progress:
+        tick = _ticker(progress, len(objects) * len(PIPELINE_ABLATION))
+        rows = pipeline_ablation(objects, model, device=device, on_object=tick)
+    return {"rows": [{"pipeline": row.name, **_short(e)} for row, e in rows]}, ablation_table(rows)
+
+
+def _compare_runs(
+    runs: Sequence[str], objects: list[LabelledObject], policy: CropPolicy, device: str, quiet: bool, input_size: int | None
+) -> tuple[dict[str, Any], str]:
+    """Figures and table of `--ablate training`."""
+    from rosgeo.inference.predict import Segmenter
+    from rosgeo.model.registry import open_model
+    from rosgeo.training.ablation import find_run, training_changes, training_table
+    from rosgeo.training.evaluate import evaluate
+
+    # All are looked for before the first is evaluated.
+    found = [find_run(path) for path in runs]
+    rows = []
+    with ProgressBar(shown=not quiet) as progress:
+        tick = _ticker(progress, len(objects) * len(found))
+        for run in found:
+            model = open_model(str(run.weights), input_size=input_size)
+            segmenter = Segmenter(model, device=device)
+            rows.append((run, model.card, evaluate(objects, segmenter, policy, baselines=False, on_object=tick)))
+    figures = [
+        {
+            "run": run.name,
+            "changed": training_changes(rows[0][1], card),
+            **{key: card.get(key) for key in ("steps", "seconds")},
+            **_short(result),
+            "by_class": {name: round(value, 4) for name, (_, value) in result.by_class().items()},
+        }
+        for run, card, result in rows
+    ]
+    return {"rows": figures}, training_table(rows)
 
 
 def _objects(

@@ -59,10 +59,19 @@ def find_run(path: str | Path) -> TrainedRun:
 def training_changes(first: dict[str, Any], other: dict[str, Any]) -> str:
     """In words, what the training of `other` has changed against that of `first`; both as in a weights file's card.
 
-    Keys that are alike are left out, as are those that say where things lie. A stage that only one of them has is named alone.
+    Keys that are alike are left out, as are those that say where things lie. A section that only one of them has is named alone.
     """
     old, new = _flat(first.get("training", {})), _flat(other.get("training", {}))
-    return "; ".join(f"{key} {_word(new.get(key))}" for key in sorted({*old, *new}) if old.get(key) != new.get(key)) or "-"
+    # A section that one of them leaves out holds None there and keys here.
+    gone, come = (
+        {key for key, value in one.items() if value is None and any(k.startswith(f"{key}.") for k in another)}
+        for one, another in ((new, old), (old, new))
+    )
+    words = {**dict.fromkeys(gone, "left out"), **dict.fromkeys(come, "added")}
+    for key in {*old, *new}:
+        if old.get(key) != new.get(key) and not any(key.startswith(f"{section}.") for section in words):
+            words.setdefault(key, "none" if new.get(key) is None else json.dumps(new[key]))
+    return "; ".join(f"{key} {word}" for key, word in sorted(words.items())) or "-"
 
 
 _PLACES = {"output", "folder", "workers", "device", "validation", "name"}
@@ -73,10 +82,6 @@ def _flat(value: Any, key: str = "") -> dict[str, Any]:
         return {key: value}
     parts = (_flat(v, f"{key}.{k}" if key else str(k)) for k, v in value.items() if k not in _PLACES)
     return {k: v for part in parts for k, v in part.items()}
-
-
-def _word(value: Any) -> str:
-    return "none" if value is None else json.dumps(value)
 
 
 def training_table(rows: Sequence[tuple[TrainedRun, dict[str, Any], Evaluation]]) -> str:
