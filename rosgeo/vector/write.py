@@ -145,7 +145,7 @@ def writing(target: Path) -> Iterator[Path]:
                 yield partial
             finally:
                 # Before what is half written goes away and makes room.
-                room = _room(target.parent)
+                room = room_on_disk(target)
     except OutputError:
         raise
     except (RuntimeError, OSError, ValueError, TypeError, sqlite3.Error) as error:
@@ -153,8 +153,9 @@ def writing(target: Path) -> Iterator[Path]:
         raise OutputError(f"{target} cannot be written: {' '.join(reason.split())[:300]}{room}") from error
 
 
-def _room(folder: Path) -> str:
-    """What is free on the disk of a folder, in words, where it is little: drivers seldom say that a disk is full."""
+def room_on_disk(path: Path) -> str:
+    """What is free on the disk of a file to be, in words, where it is little: drivers seldom say that a disk is full."""
+    folder = path.parent
     try:
         free = shutil.disk_usage(folder).free
     except OSError:
@@ -194,7 +195,7 @@ def check_columns(frame: gpd.GeoDataFrame, path: str | Path) -> None:
         raise
     except Exception as error:  # whatever a driver raises for a column that it cannot hold
         columns = ", ".join(f"{c} ({t})" for c, t in frame.drop(columns=frame.geometry.name).dtypes.items())
-        reason = " ".join(str(error).split())[:200] + _room(Path(tempfile.gettempdir()))
+        reason = " ".join(str(error).split())[:200] + room_on_disk(Path(tempfile.gettempdir(), "probe"))
         raise OutputError(f"{path} cannot hold the input's columns {columns}: {reason}") from error
 
 
