@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ _TILES_A_THREAD = 2
 _ATTEMPTS = 3
 
 
-def run_local(tiles: Sequence[tuple[int, Tile]], runner: TileRunner) -> Iterator[Numbered]:
+def run_local(tiles: Sequence[tuple[int, Tile]], runner: TileRunner) -> Generator[Numbered]:
     """Run tiles in this process.
 
     A thread reads crops ahead of the model, another pool makes polygons behind it, and both are bounded: memory holds a few crops and
@@ -108,7 +108,7 @@ def _from_queue(ahead: queue.Queue[Any], without_ground: list[int]) -> Iterator[
 
 def run_on_cluster(
     tiles: Sequence[tuple[int, Tile]], job: Any, work: Callable[[Any, Tile], list[ObjectResult]], client: Client
-) -> Iterator[Numbered]:
+) -> Generator[Numbered]:
     """Run tiles on the workers of a `dask.distributed` cluster.
 
     Parameters

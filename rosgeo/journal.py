@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +17,7 @@ import shapely
 from rosgeo.errors import OutputError, ResumeError
 from rosgeo.vector.result import ObjectResult
 
-__all__ = ["Journal", "journal_path"]
+__all__ = ["Journal", "journal_path", "told_of"]
 
 _FORMAT = 1
 
@@ -65,10 +66,17 @@ class Journal:
         """Keep the results of a finished tile."""
         self._append({"tile": number, "objects": [_as_list(result) for result in results]})
 
+    @property
+    def holds_tiles(self) -> bool:
+        """True where there is something on disk to go on from."""
+        return self._good > 0 and self.path.is_file()
+
     def close(self) -> None:
         """Close the file; it stays on disk."""
         if self._file is not None:
-            self._file.close()
+            # Each tile was brought to the disk when it was added; what could not be then is no error a second time.
+            with suppress(OSError):
+                self._file.close()
             self._file = None
 
     def remove(self) -> None:
@@ -88,12 +96,27 @@ class Journal:
             self._write(record)
             self._file.flush()
             os.fsync(self._file.fileno())
+            self._good = self._file.tell()
         except OSError as error:
+            if not self._good and self._file is not None:
+                # Not one whole tile: nothing to go on from.
+                self.remove()
             raise OutputError(f"the journal {self.path} cannot be written: {error.strerror or error}") from error
 
     def _write(self, record: dict[str, Any]) -> None:
         assert self._file is not None
         self._file.write(json.dumps(record).encode() + b"\n")
+
+
+@contextmanager
+def told_of(journal: Journal | None) -> Iterator[None]:
+    """Whatever error ends the block says how to go on, where a journal holds something to go on from."""
+    try:
+        yield
+    except Exception as error:
+        if journal is not None and journal.holds_tiles:
+            error.add_note(f"What is finished is in {journal.path}; run the same command with --resume to go on")
+        raise
 
 
 def _read(path: Path, facts: dict[str, str]) -> tuple[dict[int, list[ObjectResult]], int]:

@@ -15,14 +15,13 @@ import rasterio.shutil
 import shapely
 from affine import Affine
 from rasterio.control import GroundControlPoint
-from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from rosgeo.errors import OptionError, OutputError
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.raster.source import open_source
 from rosgeo.types import RasterGrid
-from rosgeo.vector.write import check_output, replacing
+from rosgeo.vector.write import check_output, replacing, room_on_disk
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -102,8 +101,20 @@ def write_mask_raster(
                     target_band: Any = _Band(dataset)
                     da.store(lazy, target_band, lock=True)  # type: ignore[no-untyped-call]
             rasterio.shutil.copy(blocks, partial, driver="COG", compress="deflate", overview_resampling="mode")
-        except (RasterioError, OSError) as error:
-            raise OutputError(f"{target} cannot be written: {' '.join(str(error).split())[:200]}") from error
+            blocks.unlink()
+            _read_through(partial)
+        except Exception as error:  # GDAL's own errors among them, which rasterio does not always make its own
+            raise OutputError(f"{target} cannot be written: {' '.join(str(error).split())[:200]}{room_on_disk(target)}") from error
+
+
+def _read_through(path: Path) -> None:
+    """Raise where a block cannot be read: GDAL keeps quiet about a disk that is full just before the end."""
+    with rasterio.open(path) as dataset:
+        levels = len(dataset.overviews(1))
+    for level in range(-1, levels):
+        with rasterio.open(path, **({} if level < 0 else {"overview_level": level})) as dataset:
+            for _, window in dataset.block_windows(1):
+                dataset.read(1, window=window)
 
 
 class _Band:

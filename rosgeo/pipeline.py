@@ -6,7 +6,8 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +20,7 @@ from rosgeo.errors import RunInterruptedError
 from rosgeo.executors import Progress, Tally, collect, run_local, run_on_cluster
 from rosgeo.geometry.plan import Plan
 from rosgeo.inference.predict import Segmenter
-from rosgeo.journal import Journal
+from rosgeo.journal import Journal, told_of
 from rosgeo.model.registry import DEFAULT_MODEL, open_model
 from rosgeo.options import SegmentOptions, make_options
 from rosgeo.prepare import prepare
@@ -253,8 +254,9 @@ def segment_run(
         tiles = [(number, tile) for number, tile in enumerate(ready.plan.tiles) if number not in finished]
         tally = Tally(len(frame), objects, progress)
         try:
-            work = _work(tiles, scene, prompts, reader, segmenter, options, client)
-            objects += collect(work, dict(tiles), journal, tally)
+            # Closed before the scene is: a reading thread that still goes would read from a data set that is gone.
+            with told_of(journal), closing(_work(tiles, scene, prompts, reader, segmenter, options, client)) as work:
+                objects += collect(work, dict(tiles), journal, tally)
         except KeyboardInterrupt:
             raise RunInterruptedError(_interrupted(tally, journal)) from None
         finally:
@@ -270,7 +272,8 @@ def segment_run(
         seconds=time.monotonic() - started,
     )
     if output is not None:
-        write_result(result, output, record)
+        with told_of(journal):
+            write_result(result, output, record)
     if journal is not None:
         journal.remove()
     return SegmentRun(result, record, prompts.boxes_px, prompts.axes)
@@ -302,7 +305,7 @@ def _work(
     segmenter: Segmenter,
     options: SegmentOptions,
     client: Client | None,
-) -> Iterator[tuple[int, ObjectResult]]:
+) -> Generator[tuple[int, ObjectResult]]:
     """Run tiles here, or on a cluster; the results as they come, each with the number of its tile."""
     if client is None:
         return run_local(tiles, TileRunner(reader, segmenter, options.outline))

@@ -18,7 +18,7 @@ from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource, open_source
 from rosgeo.raster.upright import upright_source
 from rosgeo.types import FloatArray
-from rosgeo.vector.write import check_output, replacing
+from rosgeo.vector.write import check_output, writing
 
 if TYPE_CHECKING:
     from rosgeo.pipeline import SegmentRun
@@ -69,7 +69,7 @@ def draw_preview(scene: Any, run: SegmentRun, path: str | Path, *, bands: tuple[
     picture = Image.new("RGB", (width, upper.height + lower.height), "white")
     picture.paste(upper, (0, 0))
     picture.paste(lower, (0, upper.height))
-    with replacing(Path(path)) as partial:
+    with writing(Path(path)) as partial:
         picture.save(partial)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -132,6 +133,19 @@ def px_boxes(
     corners = [shapely.box(*box) for box in boxes]
     geometry = [shapely.transform(c, AffineMapping(transform).to_map) for c in corners]
     return gpd.GeoDataFrame(columns, geometry=geometry, crs=crs)
+
+
+@contextmanager
+def small_files(limit: int) -> Iterator[None]:
+    """No file of this process grows over so many bytes: stands for a full disk."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Python lets such a write fail; another process would end by SIGXFSZ.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture

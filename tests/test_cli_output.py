@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 
 import pytest
 import torch
+from PIL import Image
 
 from tests.cli_site import Site
 
@@ -81,3 +83,12 @@ def test_anything_else_ends_with_1_and_harms_nothing(site: Site, monkeypatch: py
     assert "the dog ate it" in result.stderr
     assert "Traceback" not in result.output
     assert site.files() == before
+
+
+def test_a_picture_on_a_full_disk_is_one_line(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    (site.folder / "old.png").write_bytes(b"old")
+    monkeypatch.setattr(Image.Image, "save", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+    result = site.run("scene.tif", "boxes.gpkg", "--preview", "old.png", "--overwrite")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1].startswith("Error: old.png cannot be written: No space left on device")
+    assert (site.folder / "old.png").read_bytes() == b"old"

@@ -20,7 +20,7 @@ from rosgeo.errors import OptionError, OutputError
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.mask_raster import check_mask_raster, write_mask_raster
 
-from tests.conftest import NORTH_UP, WriteRaster, px_boxes
+from tests.conftest import NORTH_UP, WriteRaster, px_boxes, small_files
 
 ROTATED = Affine.translation(500_000, 4_000_000) @ Affine.rotation(30) @ Affine.scale(0.5, -0.5)
 
@@ -111,3 +111,20 @@ def test_the_command_writes_it(site: Any, cli: Callable[..., Result], tmp_path: 
         assert set(np.unique(mask.read(1))) <= {0, 1}
     again = cli("segment", "scene.tif", "boxes.gpkg", *common, "-o", "other.gpkg", "--mask-raster", "mask.tif")
     assert (again.exit_code, Path("other.gpkg").exists()) == (2, False)
+
+
+def test_a_full_disk_leaves_what_was_there(write_raster: WriteRaster, tmp_path: Path) -> None:
+    """GDAL keeps quiet where the last bytes of a COG do not fit."""
+    scene = write_raster(array=np.ones((1, 700, 700), dtype=np.uint8))
+    rng = np.random.default_rng(0)
+    discs = [shapely.Point(x, y).buffer(9) for x, y in rng.uniform(0, 700, (200, 2))]
+    frame = gpd.GeoDataFrame(geometry=[shapely.transform(d, AffineMapping(NORTH_UP).to_map) for d in discs], crs="EPSG:32633")
+    frame, path = frame.assign(rosgeo_id=np.arange(len(frame))), tmp_path / "mask.tif"
+    write_mask_raster(scene, frame, path, values="row")
+    before, size = path.read_bytes(), path.stat().st_size
+    for limit in (size // 4, size // 2, size - 200, size - 2):
+        with small_files(limit), pytest.raises(OutputError, match=r"mask.tif cannot be written: ") as caught:
+            write_mask_raster(scene, frame, path, values="row")
+        assert "\n" not in str(caught.value)
+        assert path.read_bytes() == before
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["mask.tif", "scene.tif"]

@@ -17,7 +17,7 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pytest
-from rosgeo.errors import ClusterError, OutputError, ResumeError, RunInterruptedError
+from rosgeo.errors import ClusterError, InputFileNotFoundError, OutputError, ResumeError, RunInterruptedError
 from rosgeo.executors import run_local, run_on_cluster
 from rosgeo.geometry.plan import make_plan
 from rosgeo.geometry.windows import CropPolicy
@@ -344,6 +344,49 @@ def test_the_whole_line_on_a_cluster_is_the_line_here(
     for a, b in zip(here.geometry, there.geometry, strict=True):
         assert (a is None) == (b is None)
         assert a is None or a.intersection(b).area / a.union(b).area > 0.99
+
+
+def test_a_run_whose_worker_is_killed_gives_row_by_row_what_it_gives_in_peace(
+    client: Any, write_raster: WriteRaster, tiny_model: Path, tmp_path: Path
+) -> None:
+    scene, boxes = write_raster(array=np.random.default_rng(0).integers(1, 255, (3, 120, 160), dtype=np.uint8)), many_boxes(192)
+    options = SegmentOptions(model=str(tiny_model), device="cpu", precision="float32")
+    in_peace = segment_run(scene, boxes, options, client=client, output=tmp_path / "in_peace.gpkg").result
+    processes = client.run(os.getpid)
+    killed: dict[int, int] = {}
+
+    def kill_one(done: int, _total: int, _counts: dict[str, int]) -> None:
+        """The first worker that is at a tile, once there are results."""
+        if done and not killed:
+            at_work = {address: len(tiles) for address, tiles in client.processing().items() if tiles}
+            address = next(iter(at_work))
+            os.kill(processes[address], signal.SIGKILL)
+            killed[processes[address]] = at_work[address]
+
+    result = segment_run(scene, boxes, options, client=client, output=tmp_path / "out.gpkg", progress=kill_one).result
+    ((pid, tiles),) = killed.items()
+    assert tiles > 0
+    assert pid not in client.run(os.getpid).values()
+    assert len(result) == 192
+    assert "ok" in set(result["rosgeo_status"])
+    assert_same(result, in_peace)
+    assert_same(gpd.read_file(tmp_path / "out.gpkg", layer="masks"), gpd.read_file(tmp_path / "in_peace.gpkg", layer="masks"))
+    assert not journal_path(tmp_path / "out.gpkg").exists()
+
+
+def test_a_scene_that_vanishes_before_the_workers_open_it(
+    client: Any, write_raster: WriteRaster, tiny_model: Path, tmp_path: Path
+) -> None:
+    scene, options = write_raster(), SegmentOptions(model=str(tiny_model), device="cpu", precision="float32")
+
+    def vanish(done: int, _total: int, _counts: dict[str, int]) -> None:
+        if not done:
+            scene.unlink()
+
+    with pytest.raises(InputFileNotFoundError, match=r"scene.tif: no such file") as caught:
+        segment_run(scene, many_boxes(90), options, client=client, output=tmp_path / "out.gpkg", progress=vanish)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_lazy_array_on_a_cluster(client: Any, write_raster: WriteRaster, tiny_model: Path) -> None:

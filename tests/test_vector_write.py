@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import geopandas as gpd
@@ -23,6 +25,8 @@ from rosgeo.vector.read import read_boxes
 from rosgeo.vector.result import RESULT_COLUMNS, ObjectResult, assemble_result, refuse_clashing_columns
 from rosgeo.vector.write import LAYER, check_output, output_driver, read_record, write_result
 from shapely import MultiPolygon, Polygon
+
+from tests.conftest import small_files
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use `@`:PendingDeprecationWarning")
 
@@ -247,6 +251,28 @@ def test_a_failed_write_leaves_what_was_there(
         write_result(result_of(), path, RECORD)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("crs", [UTM33, None], ids=["utm", "none"])
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, suffix: str, crs: CRS | None) -> None:
+    """GDAL's FlatGeobuf and the end of its GeoJSON do not notice by themselves."""
+    path = tmp_path / f"masks.{suffix}"
+    write_result(result_of(crs), path, RECORD)
+    before, size = path.read_bytes(), path.stat().st_size
+    for limit in (1, size // 4, size // 2, size - 2):
+        with small_files(limit), pytest.raises(OutputError, match=f"masks.{suffix} cannot be written: ") as caught:
+            write_result(result_of(crs), path, RECORD)
+        assert "\n" not in str(caught.value)
+        assert path.read_bytes() == before
+        assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_an_error_on_a_disk_with_little_room_says_how_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=250_000))
+    monkeypatch.setattr(pyogrio, "write_dataframe", lambda *_, **__: (_ for _ in ()).throw(DataSourceError("Failed to commit")))
+    with pytest.raises(OutputError, match=r"cannot be written: Failed to commit \(0.2 MB are free on the disk of "):
+        write_result(result_of(), tmp_path / "masks.gpkg", RECORD)
 
 
 def test_an_existing_file_is_replaced(tmp_path: Path) -> None:

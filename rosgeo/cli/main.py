@@ -41,11 +41,14 @@ class _Group(click.Group):
 
 
 def _fail(error: Exception) -> None:
+    # Notes say how to go on; one line all the same.
+    notes = "".join(f". {note}" for note in getattr(error, "__notes__", ()))
     if isinstance(error, RosgeoError):
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {str(error).removesuffix('.') if notes else error}{notes}", err=True)
         sys.exit(2 if isinstance(error, UserInputError) else 1)
     text = " ".join(str(error).split()) or "no message"
-    click.echo(f"Error: {type(error).__name__}: {text} (rosgeo {__version__}; run rosgeo --debug ... for the traceback)", err=True)
+    version = f"(rosgeo {__version__}; run rosgeo --debug ... for the traceback)"
+    click.echo(f"Error: {type(error).__name__}: {text} {version}{notes}", err=True)
     sys.exit(1)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,6 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pyogrio
-from pyogrio.errors import DataSourceError
 from pyproj import CRS
 
 from rosgeo.errors import OutputError
@@ -35,6 +36,8 @@ _DRIVERS = {
     ".json": "GeoJSON",
     ".fgb": "FlatGeobuf",
 }
+
+_LITTLE_ROOM_BYTES = 1e9
 
 
 def output_driver(path: str | Path) -> str:
@@ -124,16 +127,51 @@ def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, A
     """
     target = Path(path)
     driver = output_driver(target)
+    with writing(target) as partial:
+        if driver == "GeoParquet":
+            result.to_parquet(partial, index=False)
+        else:
+            _write_layer(_plain_columns(result, driver, target), partial, driver, record)
+            require_whole(partial, len(result))
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[Path]:
+    """`replacing`, with whatever a driver raises as an OutputError that names the target."""
+    room = ""
     try:
         with replacing(target) as partial:
-            if driver == "GeoParquet":
-                result.to_parquet(partial, index=False)
-            else:
-                _write_layer(_plain_columns(result, driver, target), partial, driver, record)
-    except (DataSourceError, RuntimeError, OSError, ValueError, TypeError) as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"{target} cannot be written: {' '.join(str(error).split())[:300]}") from error
+            try:
+                yield partial
+            finally:
+                # Before what is half written goes away and makes room.
+                room = room_on_disk(target)
+    except OutputError:
+        raise
+    except (RuntimeError, OSError, ValueError, TypeError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OutputError(f"{target} cannot be written: {' '.join(reason.split())[:300]}{room}") from error
+
+
+def room_on_disk(path: Path) -> str:
+    """What is free on the disk of a file to be, in words, where it is little: drivers seldom say that a disk is full."""
+    folder = path.parent
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return ""
+    return f" ({free / 1e6:.1f} MB are free on the disk of {folder.resolve()})" if free < _LITTLE_ROOM_BYTES else ""
+
+
+def require_whole(partial: Path, rows: int) -> None:
+    """Raise OSError where a file does not hold as many rows as were written: some drivers of GDAL keep quiet about a full disk."""
+    layer = LAYER if partial.suffix.lower() == ".gpkg" else None
+    try:
+        found = len(pyogrio.raw.read(partial, layer=layer, columns=[])[2])
+    except Exception as error:  # whatever a driver raises for a file that breaks off
+        raise OSError("what was written cannot be read back; the disk may be full") from error
+    if found != rows:
+        raise OSError(f"{found} of {rows} rows could be read back; the disk may be full")
 
 
 def check_columns(frame: gpd.GeoDataFrame, path: str | Path) -> None:
@@ -157,7 +195,8 @@ def check_columns(frame: gpd.GeoDataFrame, path: str | Path) -> None:
         raise
     except Exception as error:  # whatever a driver raises for a column that it cannot hold
         columns = ", ".join(f"{c} ({t})" for c, t in frame.drop(columns=frame.geometry.name).dtypes.items())
-        raise OutputError(f"{path} cannot hold the input's columns {columns}: {' '.join(str(error).split())[:200]}") from error
+        reason = " ".join(str(error).split())[:200] + room_on_disk(Path(tempfile.gettempdir(), "probe"))
+        raise OutputError(f"{path} cannot hold the input's columns {columns}: {reason}") from error
 
 
 def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[str, Any]) -> None:
