@@ -38,6 +38,7 @@ ROOMS = {
     "model": room("errors types", "numpy torch segment_anything peft safetensors pooch requests"),
     "inference": room("errors types model geometry.windows", "numpy torch"),
     "training": room(LINE, None),
+    "tracks": room("errors types geometry", f"{BASIS} pandas geopandas shapely pyogrio pycocotools PIL rasterio.features"),
     "provenance": room("", ""),
     "prompts": room("errors types geometry raster vector", f"{BASIS} shapely"),
     "options": room(f"{LINE} prompts", ""),

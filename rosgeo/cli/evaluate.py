@@ -107,8 +107,8 @@ def evaluate_command(
         raise click.UsageError("--ablate training and --run come together: the runs to compare")
     if labels is not None and frame_masks is not None:
         raise click.UsageError("--labels are of a raster and --frame-masks of video frames; expected one of them")
-    changes = {"factor": crop_factor, "share": share_factor}
-    policy = replace(CropPolicy(), **{key: value for key, value in changes.items() if value is not None})
+    policy = CropPolicy() if crop_factor is None else CropPolicy(factor=crop_factor)
+    policy = policy if share_factor is None else replace(policy, share=share_factor)
     objects = _every(_objects(data, labels, layer, class_column, frame_masks), every)
     device = choices.pop("device")
     if ablate == "training":

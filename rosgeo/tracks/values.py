@@ -1,0 +1,122 @@
+"""Tracked boxes, and the outlines that rosgeo makes of them, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rosgeo.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import pandas as pd
+
+__all__ = ["BOX_COLUMNS", "Clip", "ClipFrame", "ClipOutlines", "Tracks"]
+
+BOX_COLUMNS = ("x_min", "y_min", "x_max", "y_max")
+"""Pixel frame: the top-left corner of the top-left pixel is (0, 0), its centre (0.5, 0.5); x_max and y_max are the far edges."""
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Boxes of N objects in frames, one row each, in the order of their source.
+
+    Attributes
+    ----------
+    table : DataFrame (N rows, RangeIndex)
+        ``frame`` (int64, as the source counts), ``track_id`` (int64 or str), ``x_min``, ``y_min``, ``x_max``, ``y_max`` (float64, see
+        `BOX_COLUMNS`; NaN where the source has a row without a box, as of an object that is hidden), ``category`` (str, where the source
+        has classes), ``score`` (float64, where it has confidences), and every other column of the source under its own name.
+    corners : float64 array (N, 4, 2) or None
+        Corners of oriented boxes in the pixel frame; the box is their envelope.
+    source : str
+        Name of the file, for messages and the record.
+    format : str
+        Which format it was read as.
+    lines : int64 array (N,)
+        Where each row stands in its file, from 1; of a JSON file the number of the annotation.
+    first_frame : int
+        The number of the first frame of a clip in this format, where frames are told by their place: 1 in MOTChallenge, 0 in COCO.
+    frame_names : dict of int to str
+        File names of frames where the source tells them, by frame number.
+    """
+
+    table: pd.DataFrame
+    source: str
+    format: str
+    lines: IntArray
+    corners: FloatArray | None = None
+    first_frame: int = 0
+    frame_names: dict[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def xyxy(self) -> FloatArray:
+        """The boxes (N, 4), float64, pixel frame."""
+        return self.table[list(BOX_COLUMNS)].to_numpy(dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class ClipFrame:
+    """One frame of a clip.
+
+    Attributes
+    ----------
+    index : int
+        Its place in the clip, from 0.
+    number : int
+        As the tracks count.
+    name : str
+        Of its file without folder; of a frame of a video file ``000001.png`` and so on, by its number.
+    time : datetime or None
+        When it was taken.
+    """
+
+    index: int
+    number: int
+    name: str
+    time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is known of a clip without its pixels.
+
+    Attributes
+    ----------
+    name : str
+    height, width : int
+        Of every frame, in pixels.
+    frames : tuple of ClipFrame
+        In order.
+    fps : float or None
+        Frames a second.
+    """
+
+    name: str
+    height: int
+    width: int
+    frames: tuple[ClipFrame, ...]
+    fps: float | None = None
+
+
+@dataclass(frozen=True)
+class ClipOutlines:
+    """The outlines of a clip in its pixels: what the writers of segmentation sets take.
+
+    Attributes
+    ----------
+    clip : Clip
+    rows : GeoDataFrame (N rows)
+        One row for each row of the tracks, in order: ``frame`` (number), ``track_id``, ``category`` (str; ``object`` where the tracks
+        have none), `BOX_COLUMNS` (the prompts), ``rosgeo_status``, ``rosgeo_score``, and the geometry: a valid polygon or multipolygon
+        in the pixel frame with y pointing down (no CRS), None where there is no outline.
+    """
+
+    clip: Clip
+    rows: gpd.GeoDataFrame
