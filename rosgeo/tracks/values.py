@@ -58,7 +58,8 @@ class Tracks:
     @property
     def xyxy(self) -> FloatArray:
         """The boxes (N, 4), float64, pixel frame."""
-        return self.table[list(BOX_COLUMNS)].to_numpy(dtype=np.float64)
+        boxes: FloatArray = self.table[list(BOX_COLUMNS)].to_numpy(dtype=np.float64)
+        return boxes
 
 
 @dataclass(frozen=True)
