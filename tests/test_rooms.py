@@ -51,9 +51,15 @@ ROOMS = {
     "pipeline": room(f"{LINE} prompts provenance options prepare tiles journal executors cluster", "numpy dask"),
     "mask_raster": room("errors types geometry raster vector", f"{BASIS} rasterio dask shapely"),
     "preview": room(f"{LINE} pipeline", None),
+    "drafts": room(f"{LINE} options prompts pipeline tiles", f"{BASIS} geopandas shapely"),
+    "session": room(f"{LINE} options drafts provenance widget", f"{BASIS} geopandas"),
+    "plotting": room(f"{LINE} options", None),
+    "webmap": room(f"{LINE} options plotting", None),
+    "widget": room(f"{LINE} session plotting", None),
+    "accessor": room("pipeline plotting", ""),
     "cli": room(f"{LINE} training options pipeline estimate preview mask_raster __init__", None),
     # Not in the table: the package itself, python -m rosgeo, and a folder of data.
-    "__init__": room("", ""),
+    "__init__": room("accessor", ""),
     "__main__": room("cli", ""),
     "demo": room("", ""),
 }

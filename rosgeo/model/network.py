@@ -55,6 +55,8 @@ class ModelConfig:
         The decoder has the HQ token and its branches.
     mask_token : {"hq", "sam", "sum"}
         Whose mask is served: the HQ token's alone (ROS-SAM), SAM's, or the sum of both logits (HQ-SAM).
+    point_prompts : bool
+        The model was taught points as prompts, as SAM was; else their embeddings hold nothing.
     """
 
     name: str = "rosgeo-small"
@@ -75,6 +77,7 @@ class ModelConfig:
     box_mask_prompt: bool = True
     hq: bool = True
     mask_token: Literal["hq", "sam", "sum"] = "hq"
+    point_prompts: bool = False
 
     def __post_init__(self) -> None:
         if self.encoder not in ("dinov2", "sam"):
@@ -122,6 +125,7 @@ SAM_CONFIGS = {
         box_mask_prompt=False,
         hq=False,
         mask_token="sam",
+        point_prompts=True,
     )
     for variant, dim, depth, heads, global_blocks in (
         ("b", 768, 12, 12, (2, 5, 8, 11)),
@@ -228,10 +232,20 @@ class RosSam(nn.Module):
         last, early = self.image_encoder.backbone(normalised)
         return last, early, normalised
 
-    def decode(self, last: Tensor, early: Tensor, normalised: Tensor, boxes: Tensor, *, refine: bool = True) -> DecoderOutput:
+    def decode(
+        self,
+        last: Tensor,
+        early: Tensor,
+        normalised: Tensor,
+        boxes: Tensor,
+        *,
+        points: tuple[Tensor, Tensor] | None = None,
+        refine: bool = True,
+    ) -> DecoderOutput:
         """Neck, prompt encoder and decoder over the backbone's features (which training may have kept on disk).
 
-        Features and picture (B or 1, ...) and boxes (B, 4), as in `forward`.
+        Features and picture (B or 1, ...) and boxes (B, 4), as in `forward`. `points`: (B, K, 2) in the model frame and int64 (B, K),
+        1 on the object and 0 off it; for models with `point_prompts`.
         """
         # Not every device has float64.
         boxes = boxes.float()
@@ -240,7 +254,10 @@ class RosSam(nn.Module):
         masks = 2 * box_coverage(boxes, 4 * grid, size) - 1 if self.config.box_mask_prompt else None
         # In float32 whatever the rest runs in: bfloat16 would round a corner by nearly a pixel.
         with torch.autocast(boxes.device.type, enabled=False):
-            sparse, dense = self.prompt_encoder(points=None, boxes=boxes, masks=masks)
+            if points is not None:
+                # SAM counts from a pixel's centre.
+                points = (points[0].float() - 0.5, points[1])
+            sparse, dense = self.prompt_encoder(points=points, boxes=boxes, masks=masks)
             # Without a mask prompt the dense one is the same for all boxes.
             dense = dense if self.config.box_mask_prompt else dense[:1]
             image_pe = self.prompt_encoder.get_dense_pe()
