@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from rosgeo.plotting import plot
     from rosgeo.session import Session
     from rosgeo.webmap import view
-    from rosgeo.widget import SessionWidget as Widget
 
-__all__ = ["SegmentOptions", "SegmentRun", "Session", "Widget", "__version__", "plot", "segment", "segment_run", "view"]
+__all__ = ["SegmentOptions", "SegmentRun", "Session", "__version__", "plot", "segment", "segment_run", "view"]
 
 _HOMES = {
     **dict.fromkeys(("SegmentOptions", "SegmentRun", "segment", "segment_run"), "pipeline"),
@@ -39,8 +38,6 @@ _accessor.register_when_imported()
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(f"rosgeo.{_HOMES[name]}"), name)
-    if name == "Widget":
-        return import_module("rosgeo.widget").SessionWidget
     raise AttributeError(f"module 'rosgeo' has no attribute {name!r}")
 
 

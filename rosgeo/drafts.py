@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -13,7 +14,7 @@ import numpy as np
 import shapely
 from pyproj import CRS
 
-from rosgeo.errors import OptionError
+from rosgeo.errors import NoOverlapWarning, OptionError
 from rosgeo.geometry.boxes import transform_points
 from rosgeo.geometry.plan import make_plan
 from rosgeo.inference.clicks import click_mask
@@ -128,7 +129,9 @@ class Drafter:
             geometry=[shapely.box(*np.minimum(corners[:2], corners[2:]), *np.maximum(corners[:2], corners[2:]))]
         )
         boxes_crs = PIXEL_CRS if self._in_pixels(crs) else self.grid.crs if crs is None else parse_crs(crs, "crs")
-        with open_source(self.scene) as source:
+        with open_source(self.scene) as source, warnings.catch_warnings():
+            # Is an error here, and says the same.
+            warnings.simplefilter("ignore", NoOverlapWarning)
             prompts = place_boxes(
                 source,
                 frame,

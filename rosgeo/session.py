@@ -15,6 +15,7 @@ from rosgeo.drafts import Draft, Drafter, session_options
 from rosgeo.errors import OptionError
 from rosgeo.options import SegmentOptions
 from rosgeo.provenance import run_record
+from rosgeo.raster.bands import Stretch
 from rosgeo.types import RasterGrid
 from rosgeo.vector.result import ObjectResult, assemble_result, refuse_clashing_columns
 from rosgeo.vector.write import check_output, output_driver, write_result
@@ -92,6 +93,16 @@ class Session:
     def grid(self) -> RasterGrid:
         """Where the pixels of the scene lie, as it is stored."""
         return self._drafter.grid
+
+    @property
+    def bands(self) -> tuple[int, int, int]:
+        """The bands, from 1, that the model sees as red, green and blue."""
+        return self._drafter.bands
+
+    @property
+    def stretch(self) -> Stretch:
+        """How their values become 8-bit, for all of the session."""
+        return self._drafter.stretch
 
     @property
     def draft(self) -> Draft | None:
@@ -244,8 +255,8 @@ class Session:
             device=str(segmenter.device),
             precision=str(segmenter.dtype).removeprefix("torch."),
             options=asdict(self.options),
-            bands=list(self._drafter.bands),
-            stretch=self._drafter.stretch.record(),
+            bands=list(self.bands),
+            stretch=self.stretch.record(),
             inputs={"scene": self._drafter.name},
             objects=len(result),
             counts=dict(Counter(result["rosgeo_status"])),

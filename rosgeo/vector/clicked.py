@@ -47,14 +47,13 @@ def clicked_polygon(
     shape = polygon if polygon is not None else Polygon()
     for (x, y), inside in zip(points_px, positive, strict=True):
         at = Point(x, y)
-        found = (
-            [p for p in parts if p.covers(at)]
-            if inside
-            else [Polygon(h) for p in parts for h in p.interiors if Polygon(h).covers(at)]
-        )
-        column, row = np.floor([x, y])
-        patch = shapely.union_all([*found, shapely.box(column, row, column + 1, row + 1)])
-        shape = shape.union(patch) if inside else shape.difference(patch)
+        around = parts if inside else [Polygon(hole) for part in parts for hole in part.interiors]
+        for patch in (patch for patch in around if patch.covers(at)):
+            shape = shape.union(patch) if inside else shape.difference(patch)
+    # Then the pixels, which those patches may have cut; of several clicks on a pixel the last counts.
+    for (x, y), inside in zip(np.floor(points_px), positive, strict=True):
+        pixel = shapely.box(x, y, x + 1, y + 1)
+        shape = shape.union(pixel) if inside else shape.difference(pixel)
     return _as_polygon(shape)
 
 
