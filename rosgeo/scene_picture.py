@@ -94,7 +94,8 @@ def read_picture(reader: CropReader, max_side: int, around_px: FloatArray | None
     values, by_band = reader.source.read_decimated(reader.bands, max_side)
     rgb = reader.stretch.apply(values).transpose(1, 2, 0)
     scale = Affine.scale(width / rgb.shape[1], height / rgb.shape[0])
-    return ScenePicture(rgb, by_band.any(axis=0), scale)
+    valid: BoolArray = np.logical_or.reduce(by_band)
+    return ScenePicture(rgb, valid, scale)
 
 
 def _close_up(reader: CropReader, box: tuple[int, int, int, int], max_side: int) -> ScenePicture:
@@ -120,7 +121,7 @@ def _averaged(image: UInt8Array, valid: BoolArray, step: int) -> tuple[UInt8Arra
     rgb = (
         np.round(image.reshape(3, cells, step, cells, step).mean(axis=(2, 4), dtype=np.float32)).astype(np.uint8).transpose(1, 2, 0)
     )
-    some: BoolArray = valid.reshape(cells, step, cells, step).any(axis=(1, 3))
+    some: BoolArray = np.logical_or.reduce(valid.reshape(cells, step, cells, step), axis=(1, 3))
     return rgb, some
 
 

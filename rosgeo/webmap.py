@@ -94,7 +94,8 @@ def view(
         shown.fit_bounds(_corners(outlines.total_bounds))
     elif scene is not None:
         shown.fit_bounds(bounds)
-    shown.get_root().html.add_child(folium.Element(_legend()))
+    page: Any = shown.get_root()
+    page.html.add_child(folium.Element(_legend()))
     folium.LayerControl(collapsed=True).add_to(shown)
     return shown
 

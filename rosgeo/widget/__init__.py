@@ -60,7 +60,7 @@ class SessionWidget(anywidget.AnyWidget):
     scene = traitlets.Dict().tag(sync=True)
     detail = traitlets.Dict().tag(sync=True)
     draft = traitlets.Dict().tag(sync=True)
-    rows = traitlets.List().tag(sync=True)
+    rows: Any = traitlets.List().tag(sync=True)
     message = traitlets.Unicode("").tag(sync=True)
     path = traitlets.Unicode("outlines.gpkg").tag(sync=True)
     height = traitlets.Int(520).tag(sync=True)
@@ -136,11 +136,13 @@ class SessionWidget(anywidget.AnyWidget):
             self.do(**content)
 
     def _box(self, corners: list[float]) -> str:
-        draft = self.session.box(*corners, crs="pixel")
+        x0, y0, x1, y1 = corners
+        draft = self.session.box(x0, y0, x1, y1, crs="pixel")
         return "no valid pixel in the box" if draft.status == "nodata" else ""
 
     def _point(self, at: list[float], positive: bool) -> str:
-        self.session.point(*at, positive=positive, crs="pixel")
+        x, y = at
+        self.session.point(x, y, positive=positive, crs="pixel")
         return ""
 
     def _undo(self) -> str:
