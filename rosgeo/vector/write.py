@@ -15,12 +15,23 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pyogrio
+from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 
 from rosgeo.errors import OutputError
 from rosgeo.vector.style import add_default_style
 
-__all__ = ["LAYER", "UNDEFINED_CARTESIAN", "check_columns", "check_output", "output_driver", "read_record", "write_result"]
+__all__ = [
+    "LAYER",
+    "UNDEFINED_CARTESIAN",
+    "check_columns",
+    "check_output",
+    "output_driver",
+    "read_held",
+    "read_record",
+    "read_written",
+    "write_result",
+]
 
 LAYER = "masks"
 """Name of the result's layer."""
@@ -108,7 +119,7 @@ def replacing(path: Path) -> Iterator[Path]:
         Path(folder).rmdir()
 
 
-def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, Any]) -> None:
+def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, Any], held: str | None = None) -> None:
     """Write a result in the format of the path's extension.
 
     Parameters
@@ -119,6 +130,8 @@ def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, A
         An existing file is replaced when the new one is whole.
     record : dict
         The run's record, JSON; goes into a GeoPackage as the layer's metadata (``rosgeo``), with a default QGIS style.
+    held : str, optional
+        The prompts of the rows, as text; into a GeoPackage as ``rosgeo_boxes``, for runs that add to it.
 
     Raises
     ------
@@ -131,7 +144,8 @@ def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, A
         if driver == "GeoParquet":
             result.to_parquet(partial, index=False)
         else:
-            _write_layer(_plain_columns(result, driver, target), partial, driver, record)
+            metadata = {"rosgeo": json.dumps(record)} | ({} if held is None else {"rosgeo_boxes": held})
+            _write_layer(_plain_columns(result, driver, target), partial, driver, metadata)
             require_whole(partial, len(result))
 
 
@@ -199,7 +213,7 @@ def check_columns(frame: gpd.GeoDataFrame, path: str | Path) -> None:
         raise OutputError(f"{path} cannot hold the input's columns {columns}: {reason}") from error
 
 
-def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[str, Any]) -> None:
+def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, metadata: dict[str, str]) -> None:
     options: dict[str, Any] = {}
     names = {str(c).lower() for c in frame.columns if c != frame.geometry.name}
     if driver == "GPKG":
@@ -209,7 +223,7 @@ def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[
             # A column of the input called fid is data, and need not be unique.
             "FID": _free_name("fid", names),
             "GEOMETRY_NAME": geometry_column,
-            "layer_metadata": {"rosgeo": json.dumps(record)},
+            "layer_metadata": metadata,
             # The version that QGIS 3.22 and its contemporaries read without a warning.
             "VERSION": "1.2",
         }
@@ -277,8 +291,26 @@ def _plain(value: Any) -> Any:
 
 def read_record(path: str | Path) -> dict[str, Any]:
     """The run's record of a GeoPackage that `write_result` wrote; raises OutputError where there is none."""
-    metadata = pyogrio.read_info(path, layer=LAYER).get("layer_metadata") or {}
+    metadata = _metadata(path)
     if "rosgeo" not in metadata:
         raise OutputError(f"{path} holds no record of a rosgeo run")
     record: dict[str, Any] = json.loads(metadata["rosgeo"])
     return record
+
+
+def read_held(path: str | Path) -> str | None:
+    """What `write_result` was given as `held`."""
+    return _metadata(path).get("rosgeo_boxes")
+
+
+def read_written(path: str | Path) -> gpd.GeoDataFrame:
+    """The rows of a GeoPackage that `write_result` wrote."""
+    frame: gpd.GeoDataFrame = pyogrio.read_dataframe(path, layer=LAYER)
+    return frame
+
+
+def _metadata(path: str | Path) -> dict[str, str]:
+    try:
+        return pyogrio.read_info(path, layer=LAYER).get("layer_metadata") or {}
+    except (DataSourceError, DataLayerError) as error:
+        raise OutputError(f"{path} is no GeoPackage that rosgeo wrote: {' '.join(str(error).split())[:200]}") from error
