@@ -33,7 +33,7 @@ ROOMS = {
     "errors": room("", ""),
     "types": room("errors", BASIS),
     "geometry": room("errors types", f"{BASIS} shapely"),
-    "raster": room("errors types geometry", f"{BASIS} rasterio xarray rioxarray dask"),
+    "raster": room("errors types geometry", f"{BASIS} rasterio xarray rioxarray dask distributed"),
     "vector": room("errors types geometry", f"{BASIS} geopandas shapely pyogrio rasterio.features contourpy"),
     "model": room("errors types", "numpy torch segment_anything peft safetensors pooch requests"),
     "inference": room("errors types model geometry.windows", "numpy torch"),
