@@ -308,6 +308,8 @@ def test_errors_in_folders(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(TracksError, match=r"not recognised.*empty folder"):
         read_tracks(tmp_path / "empty")
+    with pytest.raises(TracksError, match=r"empty holds no \.rect, \.poly or \.state"):
+        read_tracks(tmp_path / "empty", format="sv248s")
     with pytest.raises(InputFileNotFoundError, match=r"nothing: no such file"):
         read_tracks(tmp_path / "nothing")
     with pytest.raises(OptionError, match="no format of tracks is called 'moot'; expected one of sv248s, layer"):

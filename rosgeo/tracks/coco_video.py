@@ -128,7 +128,7 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
         for f in sorted(sources)
     ]
     owners: dict[int, int] = {}
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     extra = [
         c for c in tracks.table.columns if c not in {"frame", "track_id", "x_min", "y_min", "x_max", "y_max", "category", *_KNOWN}
     ]

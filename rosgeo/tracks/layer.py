@@ -136,7 +136,8 @@ def _frames(values: Any, name: str) -> IntArray:
         wrong = np.flatnonzero(~(numbers == np.round(numbers)))
     if len(wrong):
         raise TracksError(f"{name}, row {wrong[0]}: {values.iloc[wrong[0]]!r} is no frame number; expected a whole number")
-    return numbers.astype(np.int64)
+    result: IntArray = numbers.astype(np.int64)
+    return result
 
 
 def _ids(values: Any, name: str) -> list[str]:

@@ -51,6 +51,8 @@ def _stem(path: Path, sequence: str | None) -> Path:
         return path.with_suffix("")
     folder = path / "annotations" if (path / "annotations").is_dir() else path
     names = sorted({p.stem for s in _SUFFIXES for p in folder.glob(f"*{s}")})
+    if not names:
+        raise TracksError(f"{folder} holds no .rect, .poly or .state; expected the annotations of SV248S")
     if sequence is not None and sequence in names:
         return folder / sequence
     if sequence is not None or len(names) != 1:

@@ -137,10 +137,10 @@ def read_number_rows(path: Path, least: int, expected: str, *, blank_is_row: boo
         if not fields and not blank_is_row:
             continue
         absent = not fields or (none is not None and {f.lower() for f in fields} == {none})
-        values = [float("nan")] * least if absent else _numbers(path, number, text, fields, least, expected)
+        numbers = [float("nan")] * least if absent else _numbers(path, number, text, fields, least, expected)
         texts.append(text)
         lines.append(number)
-        rows.append(values)
+        rows.append(numbers)
     width = max((len(r) for r in rows), default=least)
     values = np.array([r + [np.nan] * (width - len(r)) for r in rows], dtype=np.float64).reshape(len(rows), width)
     if not rows:
