@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from rosgeo import __version__
+from rosgeo.cli.convert import convert_group
 from rosgeo.cli.demo import demo_command
 from rosgeo.cli.evaluate import evaluate_command
 from rosgeo.cli.models import models_group
@@ -75,3 +76,4 @@ main.add_command(train_command)
 main.add_command(evaluate_command)
 main.add_command(demo_command)
 main.add_command(models_group)
+main.add_command(convert_group)
