@@ -38,10 +38,7 @@ ROOMS = {
     "model": room("errors types", "numpy torch segment_anything peft safetensors pooch requests"),
     "inference": room("errors types model geometry.windows", "numpy torch"),
     "training": room(LINE, None),
-    "tracks": room(
-        "errors types geometry vector.read vector.write",
-        f"{BASIS} pandas geopandas shapely pyogrio pycocotools PIL rasterio.features",
-    ),
+    "tracks": room("errors types geometry vector", f"{BASIS} pandas geopandas shapely pyogrio pycocotools PIL rasterio.features"),
     "provenance": room("", ""),
     "prompts": room("errors types geometry raster vector", f"{BASIS} shapely"),
     "options": room(f"{LINE} prompts", ""),
@@ -55,7 +52,8 @@ ROOMS = {
     "pipeline": room(f"{LINE} append prompts provenance options prepare tiles journal executors cluster", "numpy dask"),
     "mask_raster": room("errors types geometry raster vector", f"{BASIS} rasterio dask shapely"),
     "preview": room(f"{LINE} pipeline", None),
-    "cli": room(f"{LINE} tracks training options pipeline estimate preview mask_raster __init__", None),
+    "clip_preview": room("errors types tracks vector", "numpy shapely PIL av"),
+    "cli": room(f"{LINE} tracks training options pipeline estimate preview mask_raster clip_preview __init__", None),
     # Not in the table: the package itself, python -m rosgeo, and a folder of data.
     "__init__": room("", ""),
     "__main__": room("cli", ""),

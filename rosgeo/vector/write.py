@@ -18,14 +18,16 @@ import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 
-from rosgeo.errors import OutputError
+from rosgeo.errors import OutputError, RosgeoError
 from rosgeo.vector.style import add_default_style
 
 __all__ = [
     "LAYER",
     "UNDEFINED_CARTESIAN",
+    "cannot_write",
     "check_columns",
     "check_output",
+    "check_place",
     "output_driver",
     "read_held",
     "read_record",
@@ -77,20 +79,25 @@ def check_output(path: str | Path, *, overwrite: bool, inputs: tuple[str, ...] =
         It exists, is an input, or its folder is missing or not writable.
     """
     target = Path(path)
-    folder = target.parent
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{target}: {folder} is a file, not a folder")
-    if not folder.is_dir():
-        raise OutputError(f"{path}: the folder {folder} does not exist; make it first")
     if target.is_dir():
         raise OutputError(f"{target} is a folder; expected the name of a file")
     if any(Path(i).exists() and target.exists() and os.path.samefile(i, target) for i in inputs):
         raise OutputError(f"{target} is an input; name another output")
     if target.exists() and not overwrite:
         raise OutputError(f"{target} exists; pass --overwrite to replace it, or name another output")
+    check_place(target)
+    return target
+
+
+def check_place(target: Path) -> None:
+    """Raise OutputError where the folder of an output is missing or not writable."""
+    folder = target.parent
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{target}: {folder} is a file, not a folder")
+    if not folder.is_dir():
+        raise OutputError(f"{target}: the folder {folder} does not exist; make it first")
     if not os.access(folder, os.W_OK) or not _takes_files(folder):
         raise OutputError(f"{target}: the folder {folder} is not writable")
-    return target
 
 
 def _takes_files(folder: Path) -> bool:
@@ -160,11 +167,16 @@ def writing(target: Path) -> Iterator[Path]:
             finally:
                 # Before what is half written goes away and makes room.
                 room = room_on_disk(target)
-    except OutputError:
+    except RosgeoError:
         raise
     except (RuntimeError, OSError, ValueError, TypeError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(f"{target} cannot be written: {' '.join(reason.split())[:300]}{room}") from error
+        raise cannot_write(target, error, room) from error
+
+
+def cannot_write(target: Path, error: Exception, room: str) -> OutputError:
+    """What a driver raised as an error that names the target, and what is free on its disk."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return OutputError(f"{target} cannot be written: {' '.join(reason.split())[:300]}{room}")
 
 
 def room_on_disk(path: Path) -> str:
