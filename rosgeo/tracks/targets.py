@@ -20,8 +20,7 @@ def frames_from(tracks: Tracks, first: int) -> IntArray:
 
 def has_box(tracks: Tracks) -> BoolArray:
     """Rows (N,) with a box."""
-    there: BoolArray = ~np.isnan(tracks.xyxy).any(axis=1, keepdims=True)[:, 0]
-    return there
+    return np.asarray(np.isfinite(tracks.xyxy).all(axis=1), dtype=np.bool_)
 
 
 def numbered_tracks(tracks: Tracks) -> tuple[IntArray, list[str]]:
