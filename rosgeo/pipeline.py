@@ -30,6 +30,7 @@ from rosgeo.raster.crops import CropReader
 from rosgeo.raster.source import RasterSource, open_source
 from rosgeo.tiles import TileRunner
 from rosgeo.types import Boxes, Tile
+from rosgeo.vector.gpkg import prompts_frame
 from rosgeo.vector.result import ObjectResult, assemble_result
 from rosgeo.vector.write import check_output, output_driver, write_result
 
@@ -273,7 +274,8 @@ def segment_run(
     )
     if output is not None:
         with told_of(journal):
-            write_result(result, output, record)
+            boxes_map = prompts_frame(prompts.boxes_px, source.grid, result["rosgeo_id"], result["rosgeo_status"])
+            write_result(result, output, record, boxes_map)
     if journal is not None:
         journal.remove()
     return SegmentRun(result, record, prompts.boxes_px, prompts.axes)

@@ -51,7 +51,8 @@ ROOMS = {
     "pipeline": room(f"{LINE} prompts provenance options prepare tiles journal executors cluster", "numpy dask"),
     "mask_raster": room("errors types geometry raster vector", f"{BASIS} rasterio dask shapely"),
     "preview": room(f"{LINE} pipeline", None),
-    "cli": room(f"{LINE} training options pipeline estimate preview mask_raster __init__", None),
+    "qgis": room("errors", "qgis"),  # the Processing script runs in QGIS's own Python
+    "cli": room(f"{LINE} qgis training options pipeline estimate preview mask_raster __init__", None),
     # Not in the table: the package itself, python -m rosgeo, and a folder of data.
     "__init__": room("", ""),
     "__main__": room("cli", ""),
