@@ -132,8 +132,9 @@ def install(folder: Path, command: list[str]) -> Path:
     """
     target = folder / SCRIPT
     settings: dict[str, object] = {"command": command}
-    if os.environ.get("PYTHONPATH"):
-        settings["environment"] = {"PYTHONPATH": os.environ["PYTHONPATH"]}
+    places = [os.path.abspath(place) for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    if places:
+        settings["environment"] = {"PYTHONPATH": os.pathsep.join(places)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _require_ours(target)

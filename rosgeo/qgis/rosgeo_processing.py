@@ -171,7 +171,8 @@ class RosgeoSegment(QgsProcessingAlgorithm):
             raise QgsProcessingException(self.invalidSourceError(parameters, "BOXES"))
         if source.featureCount() == 0:
             raise QgsProcessingException("Boxes: no features; expected at least one polygon. Are any selected?")
-        path = os.path.join(folder, "boxes.gpkg")
+        # The name goes into the run's record.
+        path = os.path.join(folder, (re.sub(r"[^\w. -]", "_", source.sourceName()).strip(". ")[:80] or "boxes") + ".gpkg")
         options = QgsVectorFileWriter.SaveVectorOptions()
         options.driverName, options.layerName = "GPKG", "boxes"
         # A field called fid is data here, and need not be unique.
