@@ -172,6 +172,18 @@ def test_the_map_shows_each_class_on_its_object(result: Path, scene: Path, tmp_p
     assert near(pixels[round(60 * scale) - 2 : round(60 * scale) + 2, 90:300], "255,60,200").any()
 
 
+def test_labels_of_a_result_are_its_good_rows(run: SegmentRun, scene: Path, tmp_path: Path) -> None:
+    """Whatever wrote the statuses; where a condition is given, it alone counts."""
+    result = tmp_path / "labels.gpkg"
+    run.result.loc[:2, "rosgeo_status"] = ["rejected", None, "empty"]
+    write_result(run.result, result, {})
+    objects, left_out = read_labels(DataSource(kind="raster", raster=str(scene), labels=str(result), class_column="kind"))
+    assert [o.category for o in objects] == list("bdefh")
+    assert left_out == {"with another rosgeo_status than ok or corrected": 3}  # with the row outside
+    only = DataSource(kind="raster", raster=str(scene), labels=str(result), where="rosgeo_status = 'rejected'", class_column="kind")
+    assert [o.category for o in read_labels(only)[0]] == ["a"]
+
+
 def test_the_loop_correct_train_segment(result: Path, scene: Path, tmp_path: Path, tiny_model: Path, cli: Cli) -> None:
     """QGIS marks what a person changes; training takes that layer as it is; segment takes the model that comes out."""
     needs_qgis()

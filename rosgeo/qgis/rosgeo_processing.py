@@ -144,9 +144,9 @@ class RosgeoSegment(QgsProcessingAlgorithm):
             )
         self._scene, self._scene_name = raster.source(), raster.name()
         value = parameters.get("BOXES")
-        selected = isinstance(value, QgsProcessingFeatureSourceDefinition) and value.selectedFeaturesOnly
+        self._selected = isinstance(value, QgsProcessingFeatureSourceDefinition) and value.selectedFeaturesOnly
         layer = self.parameterAsVectorLayer(parameters, "BOXES", context)
-        self._boxes = None if layer is None or selected else file_of(layer)
+        self._boxes = None if layer is None or self._selected else file_of(layer)
         return True
 
     def processAlgorithm(self, parameters: dict[str, Any], context: Any, feedback: Any) -> dict[str, Any]:
@@ -180,7 +180,9 @@ class RosgeoSegment(QgsProcessingAlgorithm):
         writer = QgsVectorFileWriter.create(
             path, source.fields(), source.wkbType(), source.sourceCrs(), QgsCoordinateTransformContext(), options
         )
-        for feature in source.getFeatures():
+        features = source.getFeatures()
+        # QGIS gives selected features in any order; a run that goes on needs the same one.
+        for feature in sorted(features, key=lambda f: f.id()) if self._selected else features:
             if feedback.isCanceled():
                 break
             if not writer.addFeature(feature):
