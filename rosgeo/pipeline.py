@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from rosgeo.append import Held, add_to, encode_boxes, read_held_result
+from rosgeo.append import Held, add_to, read_held_result
 from rosgeo.errors import OptionError, RunInterruptedError
 from rosgeo.executors import Progress, Tally, collect, run_local, run_on_cluster
 from rosgeo.geometry.plan import Plan
@@ -31,6 +31,7 @@ from rosgeo.raster.crops import CropReader
 from rosgeo.raster.source import RasterSource, open_source
 from rosgeo.tiles import TileRunner
 from rosgeo.types import Boxes, Tile
+from rosgeo.vector.gpkg import prompts_frame
 from rosgeo.vector.result import ObjectResult, assemble_result
 from rosgeo.vector.write import check_output, output_driver, write_result
 
@@ -274,7 +275,7 @@ def segment_run(
     result = assemble_result(frame, objects, source.grid.crs, segmenter.model.name, out_crs=ready.out_crs, rows=ready.rows)
     boxes_px = prompts.boxes_px
     if held is not None:
-        result, boxes_px = add_to(held, result), held.joined(boxes_px)
+        result, boxes_px = add_to(held, result), held.joined(boxes_px, source.grid)
     record = run_record(
         **facts,
         inputs={"scene": source.name, "boxes": ready.boxes_name},
@@ -285,7 +286,8 @@ def segment_run(
     )
     if output is not None:
         with told_of(journal):
-            write_result(result, output, record, encode_boxes(boxes_px.xyxy))
+            boxes_map = prompts_frame(boxes_px, source.grid, result["rosgeo_id"], result["rosgeo_status"])
+            write_result(result, output, record, boxes_map)
     if journal is not None:
         journal.remove()
     return SegmentRun(result, record, boxes_px, prompts.axes)

@@ -53,7 +53,8 @@ ROOMS = {
     "mask_raster": room("errors types geometry raster vector", f"{BASIS} rasterio dask shapely"),
     "preview": room(f"{LINE} pipeline", None),
     "clip_preview": room("errors types tracks vector", "numpy shapely PIL av"),
-    "cli": room(f"{LINE} tracks training options pipeline estimate preview mask_raster clip_preview __init__", None),
+    "qgis": room("errors", "qgis"),  # the Processing script runs in QGIS's own Python
+    "cli": room(f"{LINE} tracks qgis training options pipeline estimate preview mask_raster clip_preview __init__", None),
     # Not in the table: the package itself, python -m rosgeo, and a folder of data.
     "__init__": room("", ""),
     "__main__": room("cli", ""),

@@ -19,7 +19,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 
 from rosgeo.errors import OutputError, RosgeoError
-from rosgeo.vector.style import add_default_style
+from rosgeo.vector.gpkg import finish_geopackage
 
 __all__ = [
     "LAYER",
@@ -29,7 +29,6 @@ __all__ = [
     "check_output",
     "check_place",
     "output_driver",
-    "read_held",
     "read_record",
     "read_written",
     "write_result",
@@ -126,7 +125,9 @@ def replacing(path: Path) -> Iterator[Path]:
         Path(folder).rmdir()
 
 
-def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, Any], held: str | None = None) -> None:
+def write_result(
+    result: gpd.GeoDataFrame, path: str | Path, record: dict[str, Any], prompts: gpd.GeoDataFrame | None = None
+) -> None:
     """Write a result in the format of the path's extension.
 
     Parameters
@@ -137,8 +138,8 @@ def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, A
         An existing file is replaced when the new one is whole.
     record : dict
         The run's record, JSON; goes into a GeoPackage as the layer's metadata (``rosgeo``), with a default QGIS style.
-    held : str, optional
-        The prompts of the rows, as text; into a GeoPackage as ``rosgeo_boxes``, for runs that add to it.
+    prompts : GeoDataFrame, optional
+        See `prompts_frame`; a GeoPackage gets them as a second layer.
 
     Raises
     ------
@@ -151,8 +152,7 @@ def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, A
         if driver == "GeoParquet":
             result.to_parquet(partial, index=False)
         else:
-            metadata = {"rosgeo": json.dumps(record)} | ({} if held is None else {"rosgeo_boxes": held})
-            _write_layer(_plain_columns(result, driver, target), partial, driver, metadata)
+            _write_layer(_plain_columns(result, driver, target), partial, driver, record, prompts)
             require_whole(partial, len(result))
 
 
@@ -225,7 +225,9 @@ def check_columns(frame: gpd.GeoDataFrame, path: str | Path) -> None:
         raise OutputError(f"{path} cannot hold the input's columns {columns}: {reason}") from error
 
 
-def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, metadata: dict[str, str]) -> None:
+def _write_layer(
+    frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[str, Any], prompts: gpd.GeoDataFrame | None = None
+) -> None:
     options: dict[str, Any] = {}
     names = {str(c).lower() for c in frame.columns if c != frame.geometry.name}
     if driver == "GPKG":
@@ -235,7 +237,7 @@ def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, metadata: dic
             # A column of the input called fid is data, and need not be unique.
             "FID": _free_name("fid", names),
             "GEOMETRY_NAME": geometry_column,
-            "layer_metadata": metadata,
+            "layer_metadata": {"rosgeo": json.dumps(record)},
             # The version that QGIS 3.22 and its contemporaries read without a warning.
             "VERSION": "1.2",
         }
@@ -253,7 +255,7 @@ def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, metadata: dic
     promote = {"promote_to_multi": kind == "MultiPolygon", "geometry_type": kind}
     pyogrio.write_dataframe(frame, path, driver=driver, **promote, **options)
     if driver == "GPKG":
-        add_default_style(path, LAYER, geometry_column)
+        finish_geopackage(path, LAYER, geometry_column, record, prompts, no_crs=UNDEFINED_CARTESIAN)
     elif driver == "GeoJSON" and frame.crs is None:
         _say_no_crs(path)
 
@@ -310,14 +312,12 @@ def read_record(path: str | Path) -> dict[str, Any]:
     return record
 
 
-def read_held(path: str | Path) -> str | None:
-    """What `write_result` was given as `held`."""
-    return _metadata(path).get("rosgeo_boxes")
-
-
-def read_written(path: str | Path) -> gpd.GeoDataFrame:
-    """The rows of a GeoPackage that `write_result` wrote."""
-    frame: gpd.GeoDataFrame = pyogrio.read_dataframe(path, layer=LAYER)
+def read_written(path: str | Path, layer: str = LAYER) -> gpd.GeoDataFrame:
+    """The rows of a layer of a GeoPackage that `write_result` wrote; raises OutputError where there is no such layer."""
+    try:
+        frame: gpd.GeoDataFrame = pyogrio.read_dataframe(path, layer=layer)
+    except (DataSourceError, DataLayerError) as error:
+        raise OutputError(f"{path} has no layer {layer!r} of a rosgeo run: {' '.join(str(error).split())[:200]}") from error
     return frame
 
 
