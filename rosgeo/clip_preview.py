@@ -99,8 +99,9 @@ def track_colours(track_ids: list[int | str]) -> dict[int | str, _Colour]:
     """A bright colour for each track of a clip, which depends on its place among the sorted ids alone."""
     colours = {}
     for i, track_id in enumerate(sorted(set(track_ids), key=lambda t: (isinstance(t, str), t))):
-        # Steps of the golden ratio: each next hue lies in the widest gap. Two in three are paler, for tracks whose hues come close.
-        red, green, blue = colorsys.hsv_to_rgb(0.95 + 0.618034 * i, (0.95, 0.6, 0.75)[i % 3], 1.0)
+        # Steps of the golden ratio: each next hue lies in the widest gap. Hues that come close are of numbers 13, 21 or 34 apart, and so
+        # of another saturation.
+        red, green, blue = colorsys.hsv_to_rgb((0.95 + 0.618034 * i) % 1, (0.95, 0.5, 0.75, 0.35)[i % 4], 1.0)
         colours[track_id] = (round(255 * red), round(255 * green), round(255 * blue))
     return colours
 
@@ -207,7 +208,10 @@ class _Gif:
             header, _ = GifImagePlugin.getheader(indexed, info={"loop": 0, "duration": self._milliseconds})
             self._file.writelines(header)
             self._begun = True
-        self._file.writelines(GifImagePlugin.getdata(indexed, duration=self._milliseconds, include_color_table=True))
+        parts = GifImagePlugin.getdata(indexed, duration=self._milliseconds, include_color_table=True)
+        self._file.writelines(parts)
+        # Pillow hangs the list on a class, which goes away no sooner than the garbage collector comes.
+        parts.clear()
 
     def end(self) -> None:
         self._file.write(b";")

@@ -61,12 +61,8 @@ def test_outlines_lie_over_their_frames_in_the_colours_of_their_tracks(tmp_path:
     for i, frame in enumerate(frames):
         # Half the resolution of colours, and a palette of 256, move them a little.
         seen = coloured(frame, colours[7], 90)
-        edge = np.array(
-            [
-                shapely.Point(30 + 2 * i, 24).buffer(13.3).exterior.interpolate(s, normalized=True).coords[0]
-                for s in np.linspace(0, 1, 90)
-            ]
-        )
+        disc = shapely.Point(30 + 2 * i, 24).buffer(13.3)
+        edge = shapely.get_coordinates(shapely.segmentize(disc.exterior, 0.5))
         columns, rows = np.floor(4 * edge).astype(int).T
         on_edge = [seen[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3].any() for x, y in zip(columns, rows, strict=True)]
         assert np.mean(on_edge) > 0.9
@@ -118,7 +114,7 @@ def test_colours_are_stable_and_apart() -> None:
     values = np.array(list(colours.values()))
     assert values.max(axis=1).min() == 255
     apart = np.abs(values[:, None] - values[None]).sum(axis=2) + 999 * np.eye(24)
-    assert apart.min() > 20
+    assert apart.min() > 25
     # Ids that follow one another are the ones that lie side by side.
     assert np.abs(np.diff(values, axis=0)).sum(axis=1).min() > 150
     assert len(set(track_colours(["b", "a", 1]).values())) == 3
@@ -167,4 +163,4 @@ def test_a_gif_is_written_frame_by_frame(tmp_path: Path) -> None:
 
     peak(1)
     # A picture's indices are 54 kB, of 20 frames more a megabyte.
-    assert peak(24) - peak(4) < 0.3
+    assert peak(24) - peak(4) < 0.1
