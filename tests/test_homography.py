@@ -146,7 +146,7 @@ def gcps_text(mapping: PixelMapping, points: np.ndarray, crs: str = "#CRS: EPSG:
 
 @pytest.mark.parametrize("old", [False, True])
 def test_gcps_of_qgis(tmp_path: Path, old: bool) -> None:
-    """In pixels with y upwards, as QGIS writes them for a picture without georeferencing; older versions name the columns pixelX, pixelY."""
+    """In pixels with y upwards, as QGIS writes them for a picture without georeferencing; older versions name the columns pixelX."""
     mapping = HomographyMapping(camera(0.1, 0.5, (0.2, 0.7)))
     corners = np.array([[0, 0], [640, 0], [640, 480], [0, 480], [300, 200]], dtype=float)
     header = HEADER.replace("source", "pixel") if old else HEADER
@@ -196,5 +196,5 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_a_raster_without_georeferencing(write_raster: WriteRaster) -> None:
-    with pytest.raises(CRSMismatchError, match="bare.tif has no CRS"):
-        read_georef(write_raster("bare.tif", crs=None, transform=None))
+    with pytest.raises(CRSMismatchError, match="bare has no CRS"):
+        read_georef(write_raster("bare", crs=None, transform=None))

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -70,6 +71,11 @@ class RasterioSource:
     ----------
     dataset : rasterio.io.DatasetReader
         Stays open; whoever opened it closes it.
+
+    Attributes
+    ----------
+    taken : datetime or None
+        What the file's EXIF or TIFF tags say of when it was taken, without time zone.
     """
 
     def __init__(self, dataset: Any) -> None:
@@ -80,6 +86,7 @@ class RasterioSource:
         self.colours = tuple(c.name for c in dataset.colorinterp)
         crs, mapping, self.georeferenced = _georeferencing(dataset)
         self.grid = RasterGrid(int(dataset.height), int(dataset.width), mapping, crs)
+        self.taken = _taken(dataset)
         self._palettes = {b: _palette(dataset, b) for b in range(1, self.count + 1)}
 
     def read(self, bands: Bands, rows: slice, cols: slice) -> tuple[npt.NDArray[Any], BoolArray]:
@@ -127,6 +134,16 @@ class RasterioSource:
         # rasterio reads bands of different types one by one only.
         single = {**how, "out_shape": how["out_shape"][1:]} if "out_shape" in how else how
         return np.stack([self._dataset.read(b, **single) for b in bands]).astype(np.result_type(*kinds), copy=False)
+
+
+def _taken(dataset: Any) -> datetime | None:
+    tags = dataset.tags()
+    for tag in ("EXIF_DateTimeOriginal", "TIFFTAG_DATETIME"):
+        try:
+            return datetime.strptime(tags.get(tag, "").strip(), "%Y:%m:%d %H:%M:%S")
+        except ValueError:
+            continue
+    return None
 
 
 def _together(values: npt.NDArray[Any], by_band: BoolArray) -> BoolArray:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from xml.sax.saxutils import quoteattr
 
-__all__ = ["add_default_style", "result_qml"]
+__all__ = ["TimeOfRows", "add_default_style", "result_qml"]
 
 _CLASSES = (
     (0.0, 0.5, "215,48,39"),
@@ -18,16 +20,52 @@ _CLASSES = (
 """Score from, to, colour: red to green (ColorBrewer RdYlGn, with a yellow that shows on bright ground)."""
 
 
-def result_qml() -> str:
-    """A QML style: outlines with a faint fill, coloured by `rosgeo_score` in five classes."""
+@dataclass(frozen=True)
+class TimeOfRows:
+    """When each row of a layer is shown by QGIS's temporal controller.
+
+    Attributes
+    ----------
+    seconds : float
+        How long a row is shown.
+    column : str or None
+        Of date and time, from when on; None where no time is known: frames then follow each other from 1970-01-01 on.
+    first_frame : int
+        Number of the frame, in the column ``frame``, that is shown at that date.
+    """
+
+    seconds: float
+    column: str | None = None
+    first_frame: int = 0
+
+    def qml(self) -> str:
+        """The element of a QML style."""
+        # Modes of QgsVectorLayerTemporalProperties: 1 an instant from a field, 4 start and end from expressions.
+        common = 'enabled="1" endField="" durationField="" durationUnit="ms" accumulate="0" limitMode="0"'
+        fixed = "<fixedRange><start></start><end></end></fixedRange>"
+        if self.column is not None:
+            return f"""<temporal mode="1" startField={quoteattr(self.column)} fixedDuration="{1000 * self.seconds:.10g}" {common}
+  startExpression="" endExpression="">{fixed}</temporal>"""
+        start, end = (
+            f'make_datetime(1970,1,1,0,0,0) + make_interval(seconds:=("frame" - {self.first_frame - after}) * {self.seconds:.10g})'
+            for after in (0, 1)
+        )
+        return f"""<temporal mode="4" startField="" fixedDuration="0" {common}
+  startExpression={quoteattr(start)} endExpression={quoteattr(end)}>{fixed}</temporal>"""
+
+
+def result_qml(time: TimeOfRows | None = None) -> str:
+    """A QML style: outlines with a faint fill, coloured by `rosgeo_score` in five classes; `time` switches the temporal controller on."""
+    temporal = "" if time is None else f" {time.qml()}\n"
+    categories = "Symbology|MapTips" + ("" if time is None else "|Temporal")
     ranges = "\n".join(
         f'   <range symbol="{i}" lower="{low}" upper="{high}" render="true" label="score {low:.2f} - {high:.2f}"/>'
         for i, (low, high, _) in enumerate(_CLASSES)
     )
     symbols = "\n".join(_symbol(str(i), colour) for i, (_, _, colour) in enumerate(_CLASSES))
     return f"""<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
-<qgis version="3.22.0" styleCategories="Symbology|MapTips">
- <renderer-v2 type="graduatedSymbol" attr="rosgeo_score" graduatedMethod="GraduatedColor"
+<qgis version="3.22.0" styleCategories="{categories}">
+{temporal} <renderer-v2 type="graduatedSymbol" attr="rosgeo_score" graduatedMethod="GraduatedColor"
   symbollevels="0" enableorderby="0" forceraster="0">
   <ranges>
 {ranges}
@@ -58,7 +96,7 @@ def _symbol(name: str, colour: str) -> str:
    </symbol>"""
 
 
-def add_default_style(path: str | Path, layer: str, geometry_column: str) -> None:
+def add_default_style(path: str | Path, layer: str, geometry_column: str, time: TimeOfRows | None = None) -> None:
     """Write the style into a GeoPackage, where QGIS looks for it.
 
     Parameters
@@ -67,6 +105,8 @@ def add_default_style(path: str | Path, layer: str, geometry_column: str) -> Non
         The GeoPackage.
     layer, geometry_column : str
         The table that it is for.
+    time : TimeOfRows, optional
+        See `result_qml`.
 
     Notes
     -----
@@ -84,7 +124,7 @@ def add_default_style(path: str | Path, layer: str, geometry_column: str) -> Non
         database.execute(
             """INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName, styleQML,
                 styleSLD, useAsDefault, description, owner) VALUES ('', '', ?, ?, 'rosgeo', ?, '', 1, 'Outlines by score', '')""",
-            (layer, geometry_column, result_qml()),
+            (layer, geometry_column, result_qml(time)),
         )
         database.execute(
             """INSERT OR IGNORE INTO gpkg_contents (table_name, data_type, identifier)

@@ -18,7 +18,7 @@ import pyogrio
 from pyproj import CRS
 
 from rosgeo.errors import OutputError
-from rosgeo.vector.style import add_default_style
+from rosgeo.vector.style import TimeOfRows, add_default_style
 
 __all__ = ["LAYER", "UNDEFINED_CARTESIAN", "check_columns", "check_output", "output_driver", "read_record", "write_result"]
 
@@ -108,7 +108,7 @@ def replacing(path: Path) -> Iterator[Path]:
         Path(folder).rmdir()
 
 
-def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, Any]) -> None:
+def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, Any], *, time: TimeOfRows | None = None) -> None:
     """Write a result in the format of the path's extension.
 
     Parameters
@@ -119,6 +119,8 @@ def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, A
         An existing file is replaced when the new one is whole.
     record : dict
         The run's record, JSON; goes into a GeoPackage as the layer's metadata (``rosgeo``), with a default QGIS style.
+    time : TimeOfRows, optional
+        For that style.
 
     Raises
     ------
@@ -131,7 +133,7 @@ def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, A
         if driver == "GeoParquet":
             result.to_parquet(partial, index=False)
         else:
-            _write_layer(_plain_columns(result, driver, target), partial, driver, record)
+            _write_layer(_plain_columns(result, driver, target), partial, driver, record, time)
             require_whole(partial, len(result))
 
 
@@ -199,7 +201,7 @@ def check_columns(frame: gpd.GeoDataFrame, path: str | Path) -> None:
         raise OutputError(f"{path} cannot hold the input's columns {columns}: {reason}") from error
 
 
-def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[str, Any]) -> None:
+def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[str, Any], time: TimeOfRows | None = None) -> None:
     options: dict[str, Any] = {}
     names = {str(c).lower() for c in frame.columns if c != frame.geometry.name}
     if driver == "GPKG":
@@ -227,7 +229,7 @@ def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[
     promote = {"promote_to_multi": kind == "MultiPolygon", "geometry_type": kind}
     pyogrio.write_dataframe(frame, path, driver=driver, **promote, **options)
     if driver == "GPKG":
-        add_default_style(path, LAYER, geometry_column)
+        add_default_style(path, LAYER, geometry_column, time)
     elif driver == "GeoJSON" and frame.crs is None:
         _say_no_crs(path)
 
