@@ -6,7 +6,7 @@ import inspect
 import time
 import warnings
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -167,6 +167,7 @@ def segment_video_run(
     client: Client | None = None,
     progress: Progress | None = None,
     segmenter: Segmenter | None = None,
+    check: Callable[[PreparedVideo], None] | None = None,
 ) -> VideoRun:
     """`segment_video` with its options as values; gives the run's record and the outlines in pixels too.
 
@@ -179,6 +180,8 @@ def segment_video_run(
     video : VideoOptions, optional
     segmenter : Segmenter, optional
         A model that is loaded already; `options.model` and what follows from it are not used then.
+    check : callable, optional
+        Called with what is known before the model is loaded; raises where further work could not be done.
     """
     started = time.monotonic()
     video = video or VideoOptions()
@@ -187,6 +190,8 @@ def segment_video_run(
         output_driver(output)
         check_output(output, overwrite=overwrite, inputs=tuple(str(i) for i in (frames, tracks) if isinstance(i, str | Path)))
     ready = prepare_video(frames, tracks, options, video, output)
+    if check is not None:
+        check(ready)
     segmenter = segmenter or open_segmenter(options)
     if video.propagate:
         require_mask_prompts(segmenter)

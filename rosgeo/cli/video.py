@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,13 @@ from rosgeo.cli.options import Decorator, ProgressBar, cluster_client, quiet_opt
 from rosgeo.cli.segment import segment_command, segment_options
 
 if TYPE_CHECKING:
+    from rosgeo.prepare_video import PreparedVideo
     from rosgeo.video import VideoOptions, VideoRun
 
 __all__ = ["video_command"]
 
-_FILES, _FOLDERS = ("coco", "ytvis", "preview"), ("davis", "mots", "layout")
+_SETS: dict[str, Any] = {"coco": "coco", "ytvis": "ytvis", "davis": "davis", "mots": "mots", "layout": "reference"}
+"""Options that write a segmentation set, and what `rosgeo.tracks.sets` calls it."""
 _TOLD = {
     "coco": "COCO annotations",
     "ytvis": "YouTube-VIS annotations",
@@ -128,13 +131,22 @@ def video_command(
 
     options, video = segment_options({**_NOT_HERE, **choices}), _video_options(choices)
     target = f"{_stem(frames)}_masks.gpkg" if output is None else output
-    sets = {name: choices[name] for name in (*_FILES, *_FOLDERS) if choices[name] is not None}
-    _check_sets(sets, overwrite=overwrite, inputs=(frames, tracks, target))
+    sets = {name: choices[name] for name in (*_SETS, "preview") if choices[name] is not None}
+    check = partial(_check_sets, sets, overwrite=overwrite, inputs=(frames, tracks, target))
     with cluster_client(workers, scheduler) as client, ProgressBar(shown=not quiet) as progress:
         run = segment_video_run(
-            frames, tracks, options, video, output=target, overwrite=overwrite, resume=resume, client=client, progress=progress
+            frames,
+            tracks,
+            options,
+            video,
+            output=target,
+            overwrite=overwrite,
+            resume=resume,
+            client=client,
+            progress=progress,
+            check=check,
         )
-    _write_sets(run, sets)
+    _write_sets(run, sets, overwrite=overwrite)
     if as_json:
         click.echo(json.dumps({**run.record, "output": target, **sets}))
     elif not quiet:
@@ -163,38 +175,34 @@ def _video_options(choices: dict[str, Any]) -> VideoOptions:
     return VideoOptions(format=choices["track_format"], start=start, **{key: choices[key] for key in same})
 
 
-def _check_sets(sets: dict[str, str], *, overwrite: bool, inputs: tuple[str, ...]) -> None:
-    """Find out before any work whether the further outputs can be written."""
-    from rosgeo.errors import OutputError
-    from rosgeo.vector.write import check_output
-
-    for name, path in sets.items():
-        if name in _FILES:
-            expected = (".mp4", ".gif") if name == "preview" else (".json",)
-            if Path(path).suffix.lower() not in expected:
-                raise OutputError(f"--{name} {path}: expected a file that ends in {' or '.join(expected)}")
-            check_output(path, overwrite=overwrite, inputs=inputs)
-        elif Path(path).exists() and not Path(path).is_dir():
-            raise OutputError(f"--{name} {path} is a file; expected a folder")
-        elif Path(path).is_dir() and any(Path(path).iterdir()) and not overwrite:
-            raise OutputError(f"--{name} {path} is not empty; pass --overwrite to write into it, or name another folder")
-
-
-def _write_sets(run: VideoRun, sets: dict[str, str]) -> None:
+def _check_sets(sets: dict[str, str], ready: PreparedVideo, *, overwrite: bool, inputs: tuple[str, ...]) -> None:
+    """Find out before the model runs whether the further outputs can be written."""
     if not sets:
         return
+    from rosgeo.clip_preview import check_clip_preview
+    from rosgeo.tracks.sets import check_set
+
+    tracks = dict.fromkeys(ready.table["track_id"].tolist())
+    for name, path in sets.items():
+        if name == "preview":
+            check_clip_preview(path, overwrite=overwrite, inputs=inputs)
+        else:
+            check_set(_SETS[name], path, ready.frames.clip, tracks, overwrite=overwrite, inputs=inputs)
+
+
+def _write_sets(run: VideoRun, sets: dict[str, str], *, overwrite: bool) -> None:
+    if not sets:
+        return
+    from rosgeo.clip_preview import write_clip_preview
     from rosgeo.tracks import sets as writers
 
     for name, path in sets.items():
-        if name == "layout":
-            writers.write_reference(run.outlines, run.frames, path)
-        elif name == "preview":
-            from rosgeo.clip_preview import write_clip_preview
-
-            fps = {} if run.frames.clip.fps is None else {"fps": run.frames.clip.fps}
-            write_clip_preview(run.outlines, run.frames, path, **fps)
+        if name == "preview":
+            write_clip_preview(run.outlines, run.frames, path, overwrite=overwrite)
+        elif name == "layout":
+            writers.write_reference(run.outlines, run.frames, path, overwrite=overwrite)
         else:
-            getattr(writers, f"write_{name}")(run.outlines, path)
+            getattr(writers, f"write_{name}")(run.outlines, path, overwrite=overwrite)
 
 
 def _summary(run: VideoRun, target: str, sets: dict[str, str]) -> None:

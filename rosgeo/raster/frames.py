@@ -235,11 +235,12 @@ def open_frames(
         _require_real(source, chosen)
         grid = _grid(source, georef)
         shape, georeferenced = source.grid.shape, source.georeferenced
+        kinds = {source.dtypes[b - 1] for b in chosen}
     if georef is not None:
         _require_ground(georef, shape, store.name)
     clip = Clip(_clip_name(Path(store.name)), *shape, _timed(store.frames, times, store.fps, start), store.fps)
     readable = [i for i in range(len(store.frames)) if i not in unreadable]
-    fitted = stretch if isinstance(stretch, Stretch) else _fit_stretch(store, readable, chosen, stretch)
+    fitted = stretch if isinstance(stretch, Stretch) else _fit_stretch(store, readable, chosen, kinds, stretch)
     own = georef is None and georeferenced
     return FrameSequence(store, clip, chosen, fitted, georef=georef, crs=grid.crs, georeferenced=own, unreadable=unreadable)
 
@@ -373,19 +374,21 @@ def _timed(
     return tuple(replace(frame, time=time) for frame, time in zip(frames, times, strict=True))
 
 
-def _fit_stretch(store: FrameStore, readable: Sequence[int], bands: tuple[int, int, int], text: str) -> Stretch:
-    """The numbers of a rule on a sample of the whole clip: as many pixels as of one scene, from up to 16 frames."""
+def _fit_stretch(store: FrameStore, readable: Sequence[int], bands: tuple[int, int, int], kinds: set[str], text: str) -> Stretch:
+    """The numbers of a rule on a sample of the whole clip: as many pixels as of one scene, from up to 16 frames.
+
+    `kinds` are the types of the bands.
+    """
     rule = parse_stretch(text)
+    if rule.kind in ("none", "range") or (rule.kind == "auto" and kinds == {"uint8"}):
+        empty: npt.NDArray[Any] = np.zeros((3, 0, 0), dtype=np.result_type(*kinds))
+        return fit_stretch(rule, empty, np.zeros((0, 0), dtype=bool))
     picked = [readable[i] for i in np.unique(np.linspace(0, len(readable) - 1, _STATISTICS_FRAMES).round().astype(int))]
     side = int(_STATISTICS_SIDE / np.ceil(np.sqrt(len(picked))))
     samples: list[npt.NDArray[Any]] = []
     masks: list[npt.NDArray[Any]] = []
     for index in picked:
         with store.open(index) as source:
-            kinds = {source.dtypes[b - 1] for b in bands}
-            if rule.kind in ("none", "range") or (rule.kind == "auto" and kinds == {"uint8"}):
-                empty: npt.NDArray[Any] = np.zeros((3, 0, 0), dtype=np.result_type(*kinds))
-                return fit_stretch(rule, empty, np.zeros((0, 0), dtype=bool))
             values, valid = source.read_decimated(bands, side)
         samples.append(values.reshape(3, -1))
         masks.append(np.broadcast_to(valid, values.shape).reshape(3, -1))

@@ -155,8 +155,8 @@ class VideoFrames:
     def _seek(self, stamp: int) -> None:
         if self._container is None:
             self._container = _pyav(self.name).open(self.name)
+            self._container.streams.video[0].thread_type = "AUTO"
         stream = self._container.streams.video[0]
-        stream.thread_type = "AUTO"
         self._container.seek(stamp, stream=stream)
         self._decoding = self._container.decode(stream)
 
