@@ -64,14 +64,16 @@ def run_in_order(
         skipped: list[ObjectResult] = []
 
         found: dict[object, _Kept] = {}
-        prompted = _prompted(runner.crops(tile), {row: last[tracks[row]] for row in boxes if tracks[row] in last}, boxes, skipped)
+        last = {track: kept for track, kept in last.items() if number - kept[0] <= _FORGET_AFTER}
+        known = {row: last[tracks[row]] for row in boxes if tracks[row] in last}
+        prompted = _prompted(runner.crops(tile), known, boxes, skipped)
         for mask in runner.segmenter.segment(prompted):
             if np.isfinite(mask.logits).all() and (mask.logits > 0).any():
                 found[tracks[mask.id]] = (number, mask, boxes[mask.id])
             yield number, runner.result(mask, boxes[mask.id])
         for result in skipped:
             yield number, result
-        last = {track: kept for track, kept in {**last, **found}.items() if number - kept[0] < _FORGET_AFTER}
+        last |= found
 
 
 def _prompted(

@@ -23,6 +23,7 @@ from rasterio.windows import Window
 
 from rosgeo.errors import InputFileNotFoundError, RasterError
 from rosgeo.geometry.mapping import AffineMapping, mapping_from_gcps
+from rosgeo.raster.png import require_whole_png
 from rosgeo.types import BoolArray, PixelMapping, RasterGrid
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class RasterioSource:
         self.grid = RasterGrid(int(dataset.height), int(dataset.width), mapping, crs)
         self.taken = _taken(dataset)
         self._palettes = {b: _palette(dataset, b) for b in range(1, self.count + 1)}
+        self._is_whole = dataset.driver != "PNG" or not Path(self.name).is_file()
 
     def read(self, bands: Bands, rows: slice, cols: slice) -> tuple[npt.NDArray[Any], BoolArray]:
         """See `RasterSource`."""
@@ -104,6 +106,10 @@ class RasterioSource:
         return self._read(bands, out_shape=shape, resampling=Resampling.nearest)
 
     def _read(self, bands: Bands, **how: Any) -> tuple[npt.NDArray[Any], BoolArray]:
+        if not self._is_whole:
+            # Before the first pixel, so that opening a file stays cheap.
+            require_whole_png(self.name)
+            self._is_whole = True
         unique = sorted(set(bands))
         if "out_shape" in how:
             one, how = how["out_shape"], {k: v for k, v in how.items() if k != "out_shape"}
