@@ -13,6 +13,7 @@ __all__ = [
     "ConfigError",
     "DeviceError",
     "DownloadError",
+    "FrameWarning",
     "InputFileNotFoundError",
     "ModelError",
     "NoOverlapWarning",
@@ -101,6 +102,10 @@ class RunInterruptedError(RosgeoError, KeyboardInterrupt):
 
 class RosgeoWarning(UserWarning):
     """Root of all warnings that rosgeo issues."""
+
+
+class FrameWarning(RosgeoWarning):
+    """Frames of a clip cannot be read, or frames that tracks name are not there."""
 
 
 class NoOverlapWarning(RosgeoWarning):

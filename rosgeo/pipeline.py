@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -27,6 +27,7 @@ from rosgeo.options import SegmentOptions, make_options
 from rosgeo.prepare import prepare
 from rosgeo.prompts import Prompts
 from rosgeo.provenance import run_record
+from rosgeo.raster.bands import Stretch
 from rosgeo.raster.crops import CropReader
 from rosgeo.raster.source import RasterSource, open_source
 from rosgeo.tiles import TileRunner
@@ -40,7 +41,17 @@ if TYPE_CHECKING:
     from distributed import Client
     from pyproj import CRS
 
-__all__ = ["SegmentOptions", "SegmentRun", "open_segmenter", "segment", "segment_run"]
+__all__ = [
+    "SegmentOptions",
+    "SegmentRun",
+    "cluster_work",
+    "deciding_options",
+    "interrupted_text",
+    "open_segmenter",
+    "run_facts",
+    "segment",
+    "segment_run",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -268,7 +279,7 @@ def segment_run(
             with told_of(journal), closing(_work(tiles, scene, prompts, reader, segmenter, options, client)) as work:
                 objects += collect(work, dict(tiles), journal, tally)
         except KeyboardInterrupt:
-            raise RunInterruptedError(_interrupted(tally, journal)) from None
+            raise RunInterruptedError(interrupted_text(tally, journal)) from None
         finally:
             if journal is not None:
                 journal.close()
@@ -315,7 +326,8 @@ def _skipped(plan: Plan) -> list[ObjectResult]:
     return invalid + [ObjectResult(int(i), "outside") for i in np.flatnonzero(plan.outside)]
 
 
-def _interrupted(tally: Tally, journal: Journal | None) -> str:
+def interrupted_text(tally: Tally, journal: Journal | None) -> str:
+    """What an interrupted run says."""
     go_on = "" if journal is None else "; run the same command with --resume to go on"
     return f"interrupted with {tally.done} of {tally.total} objects done{go_on}"
 
@@ -332,14 +344,29 @@ def _work(
     """Run tiles here, or on a cluster; the results as they come, each with the number of its tile."""
     if client is None:
         return run_local(tiles, TileRunner(reader, segmenter, options.outline))
+    return cluster_work(tiles, scene, reader.bands, reader.stretch, segmenter, options, client, upright=prompts.axes == "map")
+
+
+def cluster_work(
+    tiles: Sequence[tuple[int, Tile]],
+    scene: Any,
+    bands: tuple[int, int, int],
+    stretch: Stretch,
+    segmenter: Segmenter,
+    options: SegmentOptions,
+    client: Client,
+    *,
+    upright: bool = False,
+) -> Generator[tuple[int, ObjectResult]]:
+    """Run tiles on a cluster; see `ClusterJob` for the parameters, and `run_on_cluster` for what comes."""
     from rosgeo.cluster import ClusterJob, run_job
 
     job = ClusterJob(
         key=uuid4().hex,
         scene=scene,
-        upright=prompts.axes == "map",
-        bands=reader.bands,
-        stretch=reader.stretch,
+        upright=upright,
+        bands=bands,
+        stretch=stretch,
         outline=options.outline,
         sha256=segmenter.model.sha256,
         **{key: getattr(options, key) for key in _OF_THE_MODEL},
@@ -356,14 +383,25 @@ def _deciding_facts(
     """Everything that decides a run's results, as text by name; what only decides how fast they come is left out."""
     path = Path(scene) if isinstance(scene, str | Path) and Path(scene).is_file() else None
     boxes = sha256(boxes_px.xyxy.tobytes() + "".join(map(str, frame.columns)).encode()).hexdigest()[:16]
-    fixed = {key: value for key, value in facts.items() if key not in ("options", "device")}
-    options = {f"option {key}": value for key, value in facts["options"].items() if key not in ("batch_size", "device")}
     place = {"scene": source.name, "scene size": source.grid.shape, "boxes": f"{len(frame)} rows, {boxes}"}
     file = {} if path is None else {"scene file": f"{path.stat().st_size} bytes of {path.stat().st_mtime_ns}"}
-    return {key: json.dumps(value, default=str) for key, value in {**place, **file, **fixed, **options}.items()}
+    return deciding_options({**place, **file}, facts)
+
+
+def deciding_options(place: dict[str, Any], facts: dict[str, Any]) -> dict[str, str]:
+    """`place` and those of `run_facts` that decide a run's results, as text by name."""
+    fixed = {key: value for key, value in facts.items() if key not in ("options", "device")}
+    options = {f"option {key}": value for key, value in facts["options"].items() if key not in ("batch_size", "device")}
+    return {key: json.dumps(value, default=str) for key, value in {**place, **fixed, **options}.items()}
 
 
 def _facts(options: SegmentOptions, segmenter: Segmenter, reader: CropReader, axes: str) -> dict[str, Any]:
+    return run_facts(options, segmenter, reader.bands, reader.stretch, axes)
+
+
+def run_facts(
+    options: SegmentOptions, segmenter: Segmenter, bands: tuple[int, int, int], stretch: Stretch, axes: str
+) -> dict[str, Any]:
     """What a run's record says of model, options and picture."""
     model = segmenter.model
     return {
@@ -378,7 +416,7 @@ def _facts(options: SegmentOptions, segmenter: Segmenter, reader: CropReader, ax
         "device": str(segmenter.device),
         "precision": str(segmenter.dtype).removeprefix("torch."),
         "options": asdict(options),
-        "bands": list(reader.bands),
-        "stretch": reader.stretch.record(),
+        "bands": list(bands),
+        "stretch": stretch.record(),
         "axes": axes,
     }

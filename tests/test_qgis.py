@@ -133,7 +133,7 @@ def test_it_opens_styled_named_and_described(result: Path, run: SegmentRun, tmp_
 
 def test_a_style_with_times(tmp_path: Path) -> None:
     needs_qgis()
-    (tmp_path / "t.qml").write_text(result_qml(temporal_field="seen", duration_s=0.04), encoding="utf-8")
+    (tmp_path / "t.qml").write_text(result_qml(TimeOfRows(0.04, "seen")), encoding="utf-8")
     (tmp_path / "plain.qml").write_text(result_qml(), encoding="utf-8")
     with_times = in_qgis(tmp_path, "style", qml=str(tmp_path / "t.qml"))
     assert with_times["fine"], with_times["message"]

@@ -18,6 +18,7 @@ from rosgeo.cli.models import models_group
 from rosgeo.cli.qgis import qgis_group
 from rosgeo.cli.segment import segment_command
 from rosgeo.cli.train import train_command
+from rosgeo.cli.video import video_command
 from rosgeo.errors import RosgeoError, UserInputError
 
 __all__ = ["main"]
@@ -73,6 +74,7 @@ def main(verbose: bool, debug: bool) -> None:
 
 
 main.add_command(segment_command)
+main.add_command(video_command)
 main.add_command(train_command)
 main.add_command(evaluate_command)
 main.add_command(demo_command)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rosgeo.options import SegmentOptions
     from rosgeo.pipeline import SegmentRun
 
-__all__ = ["segment_command"]
+__all__ = ["segment_command", "segment_options"]
 
 
 @click.command("segment", short_help="Boxes on a raster to outlines in a layer.")
@@ -170,7 +170,7 @@ def segment_command(
     from rosgeo.pipeline import segment_run
     from rosgeo.raster.bands import parse_stretch
 
-    options = _options(choices)
+    options = segment_options(choices)
     if dry_run:
         from rosgeo.estimate import estimate_run
 
@@ -212,7 +212,8 @@ def segment_command(
         _summary(run, target, preview, mask_raster)
 
 
-def _options(choices: dict[str, Any]) -> SegmentOptions:
+def segment_options(choices: dict[str, Any]) -> SegmentOptions:
+    """The options of a run, from the values of the options of ``rosgeo segment``."""
     from rosgeo.geometry.windows import CropPolicy
     from rosgeo.options import SHARE_FACTOR, SegmentOptions
     from rosgeo.raster.bands import parse_bands

@@ -17,7 +17,7 @@ from pyproj import CRS
 
 from rosgeo.types import Boxes, RasterGrid
 from rosgeo.vector.qgis_metadata import QMD_URI, layer_qmd
-from rosgeo.vector.style import prompts_qml, result_qml
+from rosgeo.vector.style import TimeOfRows, prompts_qml, result_qml
 
 __all__ = ["PROMPTS_LAYER", "finish_geopackage", "outlines_layer", "prompts_frame"]
 
@@ -68,8 +68,7 @@ def finish_geopackage(
     prompts: gpd.GeoDataFrame | None = None,
     *,
     no_crs: CRS | None = None,
-    temporal_field: str | None = None,
-    duration_s: float = 0.0,
+    time: TimeOfRows | None = None,
 ) -> None:
     """Add to a GeoPackage with a layer of outlines: the prompts, styles and metadata for QGIS.
 
@@ -85,7 +84,7 @@ def finish_geopackage(
         See `prompts_frame`; becomes the layer `PROMPTS_LAYER`.
     no_crs : CRS, optional
         What prompts without CRS are written as.
-    temporal_field, duration_s
+    time
         See `result_qml`.
     """
     if prompts is not None:
@@ -94,7 +93,7 @@ def finish_geopackage(
         pyogrio.write_dataframe(prompts, path, layer=PROMPTS_LAYER, driver="GPKG", geometry_type="Polygon", GEOMETRY_NAME="geom")
     with closing(sqlite3.connect(path)) as database, database:
         _make_tables(database)
-        style = result_qml(temporal_field=temporal_field, duration_s=duration_s)
+        style = result_qml(time)
         _add_style(database, layer, geometry_column, style, "Outlines by score")
         _add_metadata(database, layer, layer_qmd(record, what="Outlines"))
         _describe(database, layer, "Outlines of objects, one row for each box (rosgeo)")

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-__all__ = ["HAND", "SCORE_CLASSES", "STATUS_WORDS", "prompts_qml", "result_qml"]
+__all__ = ["HAND", "SCORE_CLASSES", "STATUS_WORDS", "TimeOfRows", "prompts_qml", "result_qml"]
 
 _CATEGORIES = "Symbology|Labeling|Fields|Forms|MapTips|AttributeTable"
 
@@ -63,7 +63,40 @@ _AREA_ON_EDIT = "if(@project_area_units = 'square meters' AND @project_ellipsoid
 """QGIS measures with the project's ellipsoid and units; an area by others is none rather than a wrong one."""
 
 
-def result_qml(*, temporal_field: str | None = None, duration_s: float = 0.0) -> str:
+@dataclass(frozen=True)
+class TimeOfRows:
+    """When each row of a layer is shown by QGIS's temporal controller.
+
+    Attributes
+    ----------
+    seconds : float
+        How long a row is shown.
+    column : str or None
+        Of date and time, from when on; None where no time is known: frames then follow each other from 1970-01-01 on.
+    first_frame : int
+        Number of the frame, in the column ``frame``, that is shown at that date.
+    """
+
+    seconds: float
+    column: str | None = None
+    first_frame: int = 0
+
+    def attributes(self) -> dict[str, str]:
+        """Of a QML style's ``temporal`` element."""
+        common = {"enabled": "1", "endField": "", "durationField": "", "durationUnit": "ms", "accumulate": "0", "limitMode": "0"}
+        # Modes of QgsVectorLayerTemporalProperties: 1 an instant from a field, 4 start and end from expressions.
+        if self.column is not None:
+            duration = f"{1000 * self.seconds:.10g}"
+            own = {"mode": "1", "startField": self.column, "fixedDuration": duration, "startExpression": "", "endExpression": ""}
+            return {**common, **own}
+        start, end = (
+            f'make_datetime(1970,1,1,0,0,0) + make_interval(seconds:=("frame" - {self.first_frame - after}) * {self.seconds:.10g})'
+            for after in (0, 1)
+        )
+        return {**common, "mode": "4", "startField": "", "fixedDuration": "0", "startExpression": start, "endExpression": end}
+
+
+def result_qml(time: TimeOfRows | None = None) -> str:
     """The style of the outlines: a cased line by class of `rosgeo_score`, with a faint fill.
 
     Rows that are not ``ok`` are not drawn, whether they have a geometry or not; they stay in the table. Outlines that a person drew or
@@ -72,17 +105,15 @@ def result_qml(*, temporal_field: str | None = None, duration_s: float = 0.0) ->
 
     Parameters
     ----------
-    temporal_field : str, optional
-        A date-time field. The layer is then controlled by QGIS's temporal controller: a row shows from its time on.
-    duration_s : float
-        For so many seconds; with 0, for an instant.
+    time : TimeOfRows, optional
+        Switches QGIS's temporal controller on.
 
     Returns
     -------
     str
         QML.
     """
-    root = _root(temporal_field, duration_s)
+    root = _root(time)
     rules = [_score_rule(*score_class) for score_class in SCORE_CLASSES]
     hand = '"rosgeo_status" = \'corrected\' OR "rosgeo_status" IS NULL'
     rules.append(
@@ -99,15 +130,15 @@ def result_qml(*, temporal_field: str | None = None, duration_s: float = 0.0) ->
     return _qml(root)
 
 
-def prompts_qml(*, temporal_field: str | None = None, duration_s: float = 0.0) -> str:
+def prompts_qml(time: TimeOfRows | None = None) -> str:
     """The style of the prompts: dashed boxes, light where there is an outline and magenta where there is none.
 
     Parameters
     ----------
-    temporal_field, duration_s
+    time
         See `result_qml`.
     """
-    root = _root(temporal_field, duration_s)
+    root = _root(time)
     rules = [
         _Rule("box", "\"prompt_status\" = 'ok'", (_line("20,20,20,110", 0.5), _line("255,255,255,230", 0.26, dash="2.2;1.6"))),
         _Rule("box without an outline", "ELSE", (_line("20,20,20,150", 0.8), _line(f"{_MISSED},255", 0.46, dash="2.2;1.6"))),
@@ -157,14 +188,11 @@ def _line(colour: str, width_mm: float, dash: str | None = None) -> _SymbolLayer
     return _SymbolLayer("SimpleLine", properties)
 
 
-def _root(temporal_field: str | None, duration_s: float) -> Element:
-    categories = _CATEGORIES if temporal_field is None else f"{_CATEGORIES}|Temporal"
+def _root(time: TimeOfRows | None) -> Element:
+    categories = _CATEGORIES if time is None else f"{_CATEGORIES}|Temporal"
     root = Element("qgis", version="3.22.0", styleCategories=categories, labelsEnabled="0")
-    if temporal_field is not None:
-        # Mode 1: an instant from a field, which lasts for a fixed time; QgsVectorLayerTemporalProperties.
-        temporal = SubElement(root, "temporal", enabled="1", mode="1", startField=temporal_field, endField="", limitMode="0")
-        temporal.attrib |= {"fixedDuration": f"{duration_s * 1000:g}", "durationUnit": "ms", "durationField": "", "accumulate": "0"}
-        temporal.attrib |= {"startExpression": "", "endExpression": ""}
+    if time is not None:
+        temporal = SubElement(root, "temporal", time.attributes())
         fixed = SubElement(temporal, "fixedRange")
         SubElement(fixed, "start")
         SubElement(fixed, "end")

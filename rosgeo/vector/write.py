@@ -20,6 +20,7 @@ from pyproj import CRS
 
 from rosgeo.errors import OutputError, RosgeoError
 from rosgeo.vector.gpkg import finish_geopackage
+from rosgeo.vector.style import TimeOfRows
 
 __all__ = [
     "LAYER",
@@ -126,7 +127,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_result(
-    result: gpd.GeoDataFrame, path: str | Path, record: dict[str, Any], prompts: gpd.GeoDataFrame | None = None
+    result: gpd.GeoDataFrame,
+    path: str | Path,
+    record: dict[str, Any],
+    prompts: gpd.GeoDataFrame | None = None,
+    *,
+    time: TimeOfRows | None = None,
 ) -> None:
     """Write a result in the format of the path's extension.
 
@@ -140,6 +146,8 @@ def write_result(
         The run's record, JSON; goes into a GeoPackage as the layer's metadata (``rosgeo``), with a default QGIS style.
     prompts : GeoDataFrame, optional
         See `prompts_frame`; a GeoPackage gets them as a second layer.
+    time : TimeOfRows, optional
+        For that style.
 
     Raises
     ------
@@ -152,7 +160,7 @@ def write_result(
         if driver == "GeoParquet":
             result.to_parquet(partial, index=False)
         else:
-            _write_layer(_plain_columns(result, driver, target), partial, driver, record, prompts)
+            _write_layer(_plain_columns(result, driver, target), partial, driver, record, prompts, time)
             require_whole(partial, len(result))
 
 
@@ -226,7 +234,12 @@ def check_columns(frame: gpd.GeoDataFrame, path: str | Path) -> None:
 
 
 def _write_layer(
-    frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[str, Any], prompts: gpd.GeoDataFrame | None = None
+    frame: gpd.GeoDataFrame,
+    path: Path,
+    driver: str,
+    record: dict[str, Any],
+    prompts: gpd.GeoDataFrame | None = None,
+    time: TimeOfRows | None = None,
 ) -> None:
     options: dict[str, Any] = {}
     names = {str(c).lower() for c in frame.columns if c != frame.geometry.name}
@@ -255,7 +268,7 @@ def _write_layer(
     promote = {"promote_to_multi": kind == "MultiPolygon", "geometry_type": kind}
     pyogrio.write_dataframe(frame, path, driver=driver, **promote, **options)
     if driver == "GPKG":
-        finish_geopackage(path, LAYER, geometry_column, record, prompts, no_crs=UNDEFINED_CARTESIAN)
+        finish_geopackage(path, LAYER, geometry_column, record, prompts, no_crs=UNDEFINED_CARTESIAN, time=time)
     elif driver == "GeoJSON" and frame.crs is None:
         _say_no_crs(path)
 
