@@ -22,7 +22,7 @@ from rosgeo.training.config import DataSource
 from rosgeo.training.labels import read_labels
 from rosgeo.vector.gpkg import prompts_frame
 from rosgeo.vector.read import read_boxes
-from rosgeo.vector.style import SCORE_CLASSES, result_qml
+from rosgeo.vector.style import SCORE_CLASSES, TimeOfRows, result_qml
 from rosgeo.vector.write import read_record, write_result
 
 from tests.cli_site import Cli
