@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import time
 import warnings
 from collections import Counter
@@ -29,7 +30,7 @@ from rosgeo.propagate import require_mask_prompts, run_in_order
 from rosgeo.provenance import run_record
 from rosgeo.raster.frames import FrameSequence
 from rosgeo.temporal import OUTLIER, TEMPORAL_IOU, flag_outliers, temporal_iou
-from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines, Tracks
+from rosgeo.tracks.values import BOX_COLUMNS, ClipFrame, ClipOutlines, Tracks
 from rosgeo.types import IntArray, PixelMapping
 from rosgeo.vector.polygonize import polygon_to_px
 from rosgeo.vector.result import ObjectResult, assemble_result
@@ -360,6 +361,16 @@ def _with_time(result: gpd.GeoDataFrame, ready: PreparedVideo, outlines: ClipOut
 
 
 def _time_of_rows(ready: PreparedVideo) -> TimeOfRows:
-    seconds = 1 / (ready.frames.clip.fps or 1.0)
-    first = min((frame.number for frame in ready.frames.clip.frames), default=0)
-    return TimeOfRows(seconds, ready.time_column, first)
+    frames = ready.frames.clip.frames
+    if ready.time_column is None:
+        return TimeOfRows(first_frame=min(frame.number for frame in frames))
+    return TimeOfRows(ready.time_column, _seconds_between(frames, ready.frames.clip.fps))
+
+
+def _seconds_between(frames: tuple[ClipFrame, ...], fps: float | None) -> float:
+    """From one frame to the next; the shortest time where their number a second is not given."""
+    if fps is not None:
+        return 1 / fps
+    times = sorted(frame.time for frame in frames if frame.time is not None)
+    steps = [(b - a).total_seconds() for a, b in itertools.pairwise(times)]
+    return min((step for step in steps if step > 0), default=1.0)

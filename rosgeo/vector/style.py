@@ -26,16 +26,17 @@ class TimeOfRows:
 
     Attributes
     ----------
-    seconds : float
-        How long a row is shown.
     column : str or None
-        Of date and time, from when on; None where no time is known: frames then follow each other from 1970-01-01 on.
+        Of date and time, from when on. None where no time is known: the frames, by the column ``frame``, then follow each other second by
+        second from 1970-01-01 on.
+    seconds : float
+        How long a row with a time is shown.
     first_frame : int
-        Number of the frame, in the column ``frame``, that is shown at that date.
+        Number of the frame that is shown first where no time is known.
     """
 
-    seconds: float
     column: str | None = None
+    seconds: float = 1.0
     first_frame: int = 0
 
     def qml(self) -> str:
@@ -44,11 +45,13 @@ class TimeOfRows:
         common = 'enabled="1" endField="" durationField="" durationUnit="ms" accumulate="0" limitMode="0"'
         fixed = "<fixedRange><start></start><end></end></fixedRange>"
         if self.column is not None:
-            return f"""<temporal mode="1" startField={quoteattr(self.column)} fixedDuration="{1000 * self.seconds:.10g}" {common}
+            # A millisecond less than to the next frame: QGIS 3.22 compares times as text, and would show both at the seam.
+            shown = max(1000 * self.seconds - 1, 500 * self.seconds)
+            return f"""<temporal mode="1" startField={quoteattr(self.column)} fixedDuration="{shown:.10g}" {common}
   startExpression="" endExpression="">{fixed}</temporal>"""
+        # Whole seconds, since make_interval of QGIS 3.22 drops what is behind the point.
         start, end = (
-            f'make_datetime(1970,1,1,0,0,0) + make_interval(seconds:=("frame" - {self.first_frame - after}) * {self.seconds:.10g})'
-            for after in (0, 1)
+            f'make_datetime(1970,1,1,0,0,0) + make_interval(seconds:="frame" - {self.first_frame - after})' for after in (0, 1)
         )
         return f"""<temporal mode="4" startField="" fixedDuration="0" {common}
   startExpression={quoteattr(start)} endExpression={quoteattr(end)}>{fixed}</temporal>"""
