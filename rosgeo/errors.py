@@ -26,6 +26,7 @@ __all__ = [
     "RosgeoError",
     "RosgeoWarning",
     "RunInterruptedError",
+    "TracksError",
     "TrainingDataError",
     "UserInputError",
 ]
@@ -49,6 +50,10 @@ class RasterError(UserInputError, ValueError):
 
 class BoxesError(UserInputError, ValueError):
     """A layer of boxes cannot be read, is empty, or holds geometries that are no boxes or polygons."""
+
+
+class TracksError(UserInputError, ValueError):
+    """A file of tracked boxes cannot be read, or its format is not known."""
 
 
 class CRSMismatchError(UserInputError, ValueError):

@@ -16,7 +16,8 @@ from uuid import uuid4
 
 import numpy as np
 
-from rosgeo.errors import RunInterruptedError
+from rosgeo.append import Held, add_to, read_held_result
+from rosgeo.errors import OptionError, RunInterruptedError
 from rosgeo.executors import Progress, Tally, collect, run_local, run_on_cluster
 from rosgeo.geometry.plan import Plan
 from rosgeo.inference.predict import Segmenter
@@ -31,6 +32,7 @@ from rosgeo.raster.crops import CropReader
 from rosgeo.raster.source import RasterSource, open_source
 from rosgeo.tiles import TileRunner
 from rosgeo.types import Boxes, Tile
+from rosgeo.vector.gpkg import prompts_frame
 from rosgeo.vector.result import ObjectResult, assemble_result
 from rosgeo.vector.write import check_output, output_driver, write_result
 
@@ -61,7 +63,7 @@ class SegmentRun:
     Attributes
     ----------
     result : GeoDataFrame
-        One row for each input row.
+        One row for each input row; with `append`, of the whole output.
     record : dict
         Versions, weights, options, inputs, counts, times; plain values for JSON.
     boxes_px : Boxes
@@ -105,6 +107,7 @@ def segment(
     layer: str | None = None,
     where: str | None = None,
     crs: str | CRS | None = None,
+    append: bool = False,
     resume: bool = False,
     client: Client | None = None,
     progress: Progress | None = None,
@@ -168,6 +171,9 @@ def segment(
         Layer, and an SQL condition on its attributes.
     crs : str or CRS, optional
         CRS of the result. Default: the raster's.
+    append : bool
+        Where `output` exists already (a GeoPackage): segment only the boxes that it does not hold, and add their rows to it. A box is
+        told by where it lies in the scene.
     resume : bool
         Go on where a killed run of the same input and options to the same `output` was; see `Journal`.
     client : distributed.Client, optional
@@ -178,9 +184,9 @@ def segment(
     Returns
     -------
     GeoDataFrame
-        One row for each row of `boxes`, in order, with its columns and ``rosgeo_id``, ``rosgeo_status`` (``ok``, ``empty``, ``outside``,
-        ``nodata``, ``invalid``), ``rosgeo_score`` (predicted IoU, 0 to 1), ``rosgeo_stability``, ``rosgeo_area_m2`` (geodesic),
-        ``rosgeo_model``. Geometry: a valid polygon or multipolygon, or None.
+        One row for each row of `boxes`, in order (with `append`: those held and then the new ones), with its columns and ``rosgeo_id``,
+        ``rosgeo_status`` (``ok``, ``empty``, ``outside``, ``nodata``, ``invalid``, ``failed``), ``rosgeo_score`` (predicted IoU, 0 to 1),
+        ``rosgeo_stability``, ``rosgeo_area_m2`` (geodesic), ``rosgeo_model``. Geometry: a valid polygon or multipolygon, or None.
 
     Raises
     ------
@@ -218,7 +224,7 @@ def segment(
         crs=crs,
     )
     return segment_run(
-        scene, boxes, options, output=output, overwrite=overwrite, resume=resume, client=client, progress=progress
+        scene, boxes, options, output=output, overwrite=overwrite, append=append, resume=resume, client=client, progress=progress
     ).result
 
 
@@ -229,6 +235,7 @@ def segment_run(
     *,
     output: str | Path | None = None,
     overwrite: bool = False,
+    append: bool = False,
     resume: bool = False,
     client: Client | None = None,
     progress: Progress | None = None,
@@ -238,7 +245,7 @@ def segment_run(
 
     Parameters
     ----------
-    scene, boxes, output, overwrite, resume, client, progress
+    scene, boxes, output, overwrite, append, resume, client, progress
         See `segment`.
     options : SegmentOptions
         All else.
@@ -250,12 +257,15 @@ def segment_run(
     if output is not None:
         inputs = tuple(str(i) for i in (scene, boxes) if isinstance(i, str | Path))
         output_driver(output)
-        check_output(output, overwrite=overwrite, inputs=inputs)
+        check_output(output, overwrite=overwrite or append, inputs=inputs)
+    held = _held(output, overwrite) if append else None
     with open_source(scene) as opened:
-        ready = prepare(opened, boxes, options, output)
+        ready = prepare(opened, boxes, options, output, held)
         frame, prompts, reader, source = ready.frame, ready.prompts, ready.reader, ready.prompts.source
         segmenter = segmenter or open_segmenter(options)
         facts = _facts(options, segmenter, reader, prompts.axes)
+        if held is not None:
+            held.require_same(facts, source.name)
         journal = None
         if output is not None:
             deciding = _deciding_facts(facts, source, scene, prompts.boxes_px, frame)
@@ -273,21 +283,34 @@ def segment_run(
         finally:
             if journal is not None:
                 journal.close()
-    rows = frame.index.to_numpy(dtype=np.int64) if isinstance(boxes, str | Path) else None
-    result = assemble_result(frame, objects, source.grid.crs, segmenter.model.name, out_crs=ready.out_crs, rows=rows)
+    result = assemble_result(frame, objects, source.grid.crs, segmenter.model.name, out_crs=ready.out_crs, rows=ready.rows)
+    boxes_px = prompts.boxes_px
+    if held is not None:
+        result, boxes_px = add_to(held, result), held.joined(boxes_px, source.grid)
     record = run_record(
         **facts,
         inputs={"scene": source.name, "boxes": ready.boxes_name},
         objects=len(result),
         counts=dict(Counter(result["rosgeo_status"])),
+        **({} if held is None else {"added": len(frame), "added_to": held.runs}),
         seconds=time.monotonic() - started,
     )
     if output is not None:
         with told_of(journal):
-            write_result(result, output, record)
+            boxes_map = prompts_frame(boxes_px, source.grid, result["rosgeo_id"], result["rosgeo_status"])
+            write_result(result, output, record, boxes_map)
     if journal is not None:
         journal.remove()
-    return SegmentRun(result, record, prompts.boxes_px, prompts.axes)
+    return SegmentRun(result, record, boxes_px, prompts.axes)
+
+
+def _held(output: str | Path | None, overwrite: bool) -> Held | None:
+    """The result that is to be added to; None where there is none yet."""
+    if output is None or overwrite:
+        raise OptionError(
+            "append adds to an output" + (" and overwrite replaces it; expected one of them" if overwrite else "; none was given")
+        )
+    return read_held_result(output) if Path(output).exists() else None
 
 
 def open_segmenter(options: SegmentOptions) -> Segmenter:

@@ -33,17 +33,18 @@ ROOMS = {
     "errors": room("", ""),
     "types": room("errors", BASIS),
     "geometry": room("errors types", f"{BASIS} shapely"),
-    "raster": room("errors types geometry tracks.values", f"{BASIS} rasterio xarray rioxarray dask av"),
+    "raster": room("errors types geometry tracks.values", f"{BASIS} rasterio xarray rioxarray dask distributed av"),
     "vector": room("errors types geometry", f"{BASIS} geopandas shapely pyogrio rasterio.features contourpy"),
     "model": room("errors types", "numpy torch segment_anything peft safetensors pooch requests"),
     "inference": room("errors types model geometry.windows", "numpy torch"),
     "training": room(LINE, None),
-    "tracks": room("errors types geometry", f"{BASIS} pandas geopandas shapely pyogrio pycocotools PIL rasterio.features"),
+    "tracks": room("errors types geometry vector", f"{BASIS} pandas geopandas shapely pyogrio pycocotools PIL rasterio.features"),
     "temporal": room("errors types tracks.values", "numpy pandas shapely"),
     "provenance": room("", ""),
     "prompts": room("errors types geometry raster vector", f"{BASIS} shapely"),
     "options": room(f"{LINE} prompts", ""),
-    "prepare": room(f"{LINE} prompts options", ""),
+    "append": room("errors types vector", "numpy pandas geopandas shapely"),
+    "prepare": room(f"{LINE} prompts options append", "numpy"),
     "prepare_video": room(f"{LINE} prompts options frame_tiles temporal tracks", "numpy pandas geopandas"),
     "frame_tiles": room(f"{LINE} tiles", ""),
     "propagate": room(f"{LINE} tiles", "numpy torch"),
@@ -56,11 +57,13 @@ ROOMS = {
     "journal": room(LINE, "shapely"),
     "executors": room(f"{LINE} tiles journal", "dask distributed"),
     "cluster": room(f"{LINE} tiles frame_tiles", ""),
-    "pipeline": room(f"{LINE} prompts provenance options prepare tiles journal executors cluster", "numpy dask"),
+    "pipeline": room(f"{LINE} append prompts provenance options prepare tiles journal executors cluster", "numpy dask"),
     "mask_raster": room("errors types geometry raster vector", f"{BASIS} rasterio dask shapely"),
     "preview": room(f"{LINE} pipeline", None),
+    "clip_preview": room("errors types tracks vector", "numpy shapely PIL av"),
+    "qgis": room("errors", "qgis"),  # the Processing script runs in QGIS's own Python
     "cli": room(
-        f"{LINE} training options pipeline estimate preview mask_raster video prepare_video tracks clip_preview __init__", None
+        f"{LINE} tracks qgis training options pipeline estimate preview mask_raster video prepare_video clip_preview __init__", None
     ),
     # Not in the table: the package itself, python -m rosgeo, and a folder of data.
     "__init__": room("", ""),

@@ -11,9 +11,11 @@ from typing import Any
 import click
 
 from rosgeo import __version__
+from rosgeo.cli.convert import convert_group
 from rosgeo.cli.demo import demo_command
 from rosgeo.cli.evaluate import evaluate_command
 from rosgeo.cli.models import models_group
+from rosgeo.cli.qgis import qgis_group
 from rosgeo.cli.segment import segment_command
 from rosgeo.cli.train import train_command
 from rosgeo.cli.video import video_command
@@ -77,3 +79,5 @@ main.add_command(train_command)
 main.add_command(evaluate_command)
 main.add_command(demo_command)
 main.add_command(models_group)
+main.add_command(convert_group)
+main.add_command(qgis_group)

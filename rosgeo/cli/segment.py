@@ -29,6 +29,9 @@ __all__ = ["segment_command", "segment_options"]
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing result.")
 @click.option("--dry-run", is_flag=True, help="Plan, time a few crops, say what the run would take; write nothing.")
+@click.option(
+    "--append", is_flag=True, help="Segment only the boxes that the result (a .gpkg) does not hold yet, and add them to it."
+)
 @click.option("--resume", is_flag=True, help="Go on where a killed run of the same input and options was.")
 @click.option(
     "--workers", type=click.IntRange(1), metavar="N", help="Run tiles in N processes of this machine.  [default: this one]"
@@ -145,6 +148,7 @@ def segment_command(
     output: str | None,
     overwrite: bool,
     dry_run: bool,
+    append: bool,
     resume: bool,
     workers: int | None,
     scheduler: str | None,
@@ -184,7 +188,15 @@ def segment_command(
         check_mask_raster(mask_raster, overwrite=overwrite, inputs=(scene, boxes, target))
     with cluster_client(workers, scheduler) as client, ProgressBar(shown=not quiet) as progress:
         run = segment_run(
-            scene, boxes, options, output=target, overwrite=overwrite, resume=resume, client=client, progress=progress
+            scene,
+            boxes,
+            options,
+            output=target,
+            overwrite=overwrite,
+            append=append,
+            resume=resume,
+            client=client,
+            progress=progress,
         )
     if mask_raster is not None:
         from rosgeo.mask_raster import write_mask_raster
@@ -253,6 +265,8 @@ def _summary(run: SegmentRun, target: str, preview: str | None, mask_raster: str
     record = run.record
     counts = ", ".join(f"{n} {status}" for status, n in sorted(record["counts"].items(), key=lambda item: -item[1]))
     boxes = "box" if record["objects"] == 1 else "boxes"
+    if "added" in record:
+        click.echo(f"{record['added']} added to {record['objects'] - record['added']} held")
     click.echo(
         f"{record['objects']} {boxes}: {counts}; {record['seconds']:.1f} s with {record['model']['name']} on {record['device']}"
     )

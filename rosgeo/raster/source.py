@@ -23,6 +23,7 @@ from rasterio.windows import Window
 
 from rosgeo.errors import InputFileNotFoundError, RasterError
 from rosgeo.geometry.mapping import AffineMapping, mapping_from_gcps
+from rosgeo.raster.lazy import pixels_of
 from rosgeo.raster.png import require_whole_png
 from rosgeo.types import BoolArray, PixelMapping, RasterGrid
 
@@ -246,7 +247,7 @@ class ArraySource:
 
     def _read(self, bands: Bands, rows: slice, cols: slice) -> tuple[npt.NDArray[Any], BoolArray]:
         unique = sorted(set(bands))
-        part = np.asarray(self._array[[b - 1 for b in unique], rows, cols].values)
+        part = pixels_of(self._array[[b - 1 for b in unique], rows, cols])
         values = part[[unique.index(b) for b in bands]]
         if self._nodata is None or np.isnan(self._nodata):
             return values, np.ones(values.shape, dtype=bool)

@@ -15,12 +15,25 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pyogrio
+from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 
-from rosgeo.errors import OutputError
-from rosgeo.vector.style import TimeOfRows, add_default_style
+from rosgeo.errors import OutputError, RosgeoError
+from rosgeo.vector.gpkg import finish_geopackage
+from rosgeo.vector.style import TimeOfRows
 
-__all__ = ["LAYER", "UNDEFINED_CARTESIAN", "check_columns", "check_output", "output_driver", "read_record", "write_result"]
+__all__ = [
+    "LAYER",
+    "UNDEFINED_CARTESIAN",
+    "cannot_write",
+    "check_columns",
+    "check_output",
+    "check_place",
+    "output_driver",
+    "read_record",
+    "read_written",
+    "write_result",
+]
 
 LAYER = "masks"
 """Name of the result's layer."""
@@ -66,20 +79,25 @@ def check_output(path: str | Path, *, overwrite: bool, inputs: tuple[str, ...] =
         It exists, is an input, or its folder is missing or not writable.
     """
     target = Path(path)
-    folder = target.parent
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{target}: {folder} is a file, not a folder")
-    if not folder.is_dir():
-        raise OutputError(f"{path}: the folder {folder} does not exist; make it first")
     if target.is_dir():
         raise OutputError(f"{target} is a folder; expected the name of a file")
     if any(Path(i).exists() and target.exists() and os.path.samefile(i, target) for i in inputs):
         raise OutputError(f"{target} is an input; name another output")
     if target.exists() and not overwrite:
         raise OutputError(f"{target} exists; pass --overwrite to replace it, or name another output")
+    check_place(target)
+    return target
+
+
+def check_place(target: Path) -> None:
+    """Raise OutputError where the folder of an output is missing or not writable."""
+    folder = target.parent
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{target}: {folder} is a file, not a folder")
+    if not folder.is_dir():
+        raise OutputError(f"{target}: the folder {folder} does not exist; make it first")
     if not os.access(folder, os.W_OK) or not _takes_files(folder):
         raise OutputError(f"{target}: the folder {folder} is not writable")
-    return target
 
 
 def _takes_files(folder: Path) -> bool:
@@ -108,7 +126,14 @@ def replacing(path: Path) -> Iterator[Path]:
         Path(folder).rmdir()
 
 
-def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, Any], *, time: TimeOfRows | None = None) -> None:
+def write_result(
+    result: gpd.GeoDataFrame,
+    path: str | Path,
+    record: dict[str, Any],
+    prompts: gpd.GeoDataFrame | None = None,
+    *,
+    time: TimeOfRows | None = None,
+) -> None:
     """Write a result in the format of the path's extension.
 
     Parameters
@@ -119,6 +144,8 @@ def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, A
         An existing file is replaced when the new one is whole.
     record : dict
         The run's record, JSON; goes into a GeoPackage as the layer's metadata (``rosgeo``), with a default QGIS style.
+    prompts : GeoDataFrame, optional
+        See `prompts_frame`; a GeoPackage gets them as a second layer.
     time : TimeOfRows, optional
         For that style.
 
@@ -133,7 +160,7 @@ def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, A
         if driver == "GeoParquet":
             result.to_parquet(partial, index=False)
         else:
-            _write_layer(_plain_columns(result, driver, target), partial, driver, record, time)
+            _write_layer(_plain_columns(result, driver, target), partial, driver, record, prompts, time)
             require_whole(partial, len(result))
 
 
@@ -148,11 +175,16 @@ def writing(target: Path) -> Iterator[Path]:
             finally:
                 # Before what is half written goes away and makes room.
                 room = room_on_disk(target)
-    except OutputError:
+    except RosgeoError:
         raise
     except (RuntimeError, OSError, ValueError, TypeError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(f"{target} cannot be written: {' '.join(reason.split())[:300]}{room}") from error
+        raise cannot_write(target, error, room) from error
+
+
+def cannot_write(target: Path, error: Exception, room: str) -> OutputError:
+    """What a driver raised as an error that names the target, and what is free on its disk."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return OutputError(f"{target} cannot be written: {' '.join(reason.split())[:300]}{room}")
 
 
 def room_on_disk(path: Path) -> str:
@@ -201,7 +233,14 @@ def check_columns(frame: gpd.GeoDataFrame, path: str | Path) -> None:
         raise OutputError(f"{path} cannot hold the input's columns {columns}: {reason}") from error
 
 
-def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[str, Any], time: TimeOfRows | None = None) -> None:
+def _write_layer(
+    frame: gpd.GeoDataFrame,
+    path: Path,
+    driver: str,
+    record: dict[str, Any],
+    prompts: gpd.GeoDataFrame | None = None,
+    time: TimeOfRows | None = None,
+) -> None:
     options: dict[str, Any] = {}
     names = {str(c).lower() for c in frame.columns if c != frame.geometry.name}
     if driver == "GPKG":
@@ -229,7 +268,7 @@ def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[
     promote = {"promote_to_multi": kind == "MultiPolygon", "geometry_type": kind}
     pyogrio.write_dataframe(frame, path, driver=driver, **promote, **options)
     if driver == "GPKG":
-        add_default_style(path, LAYER, geometry_column, time)
+        finish_geopackage(path, LAYER, geometry_column, record, prompts, no_crs=UNDEFINED_CARTESIAN, time=time)
     elif driver == "GeoJSON" and frame.crs is None:
         _say_no_crs(path)
 
@@ -279,8 +318,24 @@ def _plain(value: Any) -> Any:
 
 def read_record(path: str | Path) -> dict[str, Any]:
     """The run's record of a GeoPackage that `write_result` wrote; raises OutputError where there is none."""
-    metadata = pyogrio.read_info(path, layer=LAYER).get("layer_metadata") or {}
+    metadata = _metadata(path)
     if "rosgeo" not in metadata:
         raise OutputError(f"{path} holds no record of a rosgeo run")
     record: dict[str, Any] = json.loads(metadata["rosgeo"])
     return record
+
+
+def read_written(path: str | Path, layer: str = LAYER) -> gpd.GeoDataFrame:
+    """The rows of a layer of a GeoPackage that `write_result` wrote; raises OutputError where there is no such layer."""
+    try:
+        frame: gpd.GeoDataFrame = pyogrio.read_dataframe(path, layer=layer)
+    except (DataSourceError, DataLayerError) as error:
+        raise OutputError(f"{path} has no layer {layer!r} of a rosgeo run: {' '.join(str(error).split())[:200]}") from error
+    return frame
+
+
+def _metadata(path: str | Path) -> dict[str, str]:
+    try:
+        return pyogrio.read_info(path, layer=LAYER).get("layer_metadata") or {}
+    except (DataSourceError, DataLayerError) as error:
+        raise OutputError(f"{path} is no GeoPackage that rosgeo wrote: {' '.join(str(error).split())[:200]}") from error
