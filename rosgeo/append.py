@@ -49,7 +49,8 @@ class Held:
 
     def boxes_px(self, grid: RasterGrid) -> FloatArray:
         """The prompts (N, 4) in the pixel frame of a raster; NaN for what was no box."""
-        return shapely.bounds(shapely.transform(self.prompts_map, grid.mapping.to_px))
+        bounds: FloatArray = shapely.bounds(shapely.transform(self.prompts_map, grid.mapping.to_px))
+        return bounds
 
     def require_same(self, facts: dict[str, Any], scene: str) -> None:
         """Raise OptionError, with what changed, where a run would not give the rows that this result holds."""

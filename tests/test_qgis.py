@@ -22,7 +22,7 @@ from rosgeo.training.config import DataSource
 from rosgeo.training.labels import read_labels
 from rosgeo.vector.gpkg import prompts_frame
 from rosgeo.vector.read import read_boxes
-from rosgeo.vector.style import SCORE_CLASSES, result_qml
+from rosgeo.vector.style import SCORE_CLASSES, TimeOfRows, result_qml
 from rosgeo.vector.write import read_record, write_result
 
 from tests.cli_site import Cli
@@ -137,7 +137,7 @@ def test_a_style_with_times(tmp_path: Path) -> None:
     (tmp_path / "plain.qml").write_text(result_qml(), encoding="utf-8")
     with_times = in_qgis(tmp_path, "style", qml=str(tmp_path / "t.qml"))
     assert with_times["fine"], with_times["message"]
-    assert with_times["temporal"] == [True, "seen", 40.0]
+    assert with_times["temporal"] == [True, "seen", 39.0]
     assert len(with_times["classes"]) == len(SCORE_CLASSES) + 1
 
 

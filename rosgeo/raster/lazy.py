@@ -23,20 +23,21 @@ def pixels_of(array: xr.DataArray) -> npt.NDArray[Any]:
     data = array.data
     if not hasattr(data, "__dask_graph__") or not _within_a_task():
         return np.asarray(array.values)
-    import dask
     from dask.core import flatten
+    from dask.local import get_sync
     from distributed import Future, get_client
 
     # Not dask.optimize, which takes what is held elsewhere for missing.
-    graph = dict(data.__dask_graph__().cull(set(flatten(data.__dask_keys__()))))
+    wanted = set(flatten(data.__dask_keys__()))  # type: ignore[no-untyped-call]
+    graph = dict(data.__dask_graph__().cull(wanted))
     kept = [key for key, value in graph.items() if isinstance(value, Future)]
     if kept:
         client = get_client()
         # Those that came with the task belong to no client.
-        own = {key: Future(graph[key].key, client) for key in kept}
+        own: dict[Any, Any] = {key: Future(graph[key].key, client) for key in kept}
         graph.update(client.gather(own))  # type: ignore[no-untyped-call]
     finalize, arguments = data.__dask_postcompute__()
-    chunks = dask.get(graph, data.__dask_keys__())
+    chunks = get_sync(graph, data.__dask_keys__())
     return np.asarray(finalize(chunks, *arguments))
 
 

@@ -37,7 +37,8 @@ STATUS_WORDS = {
     "outside": "outside: not on the raster",
     "nodata": "nodata: no valid pixel in the box",
     "invalid": "invalid: no usable box",
-    "failed": "failed: the model gave no number",
+    "failed": "failed: the model gave no number, or the frame cannot be read",
+    "missing": "missing: the clip has no such frame",
 }
 """Values of `rosgeo_status` and how a form shows them. A run writes all but two: QGIS sets ``corrected`` where a shape is changed or
 drawn; ``rejected`` is for a person to choose."""
@@ -53,7 +54,7 @@ _ALIASES = {
 
 _PROMPT_ALIASES = {"prompt_row": "Row of the boxes (from 0)", "prompt_status": "Status of its outline"}
 
-_NEVER_BY_HAND = "('outside', 'nodata', 'invalid', 'failed', 'empty', 'ok')"
+_NEVER_BY_HAND = "('outside', 'nodata', 'invalid', 'failed', 'missing', 'empty', 'ok')"
 _STATUS_ON_EDIT = (
     f'CASE WHEN "rosgeo_status" IS NULL OR "rosgeo_status" IN {_NEVER_BY_HAND} THEN \'corrected\' ELSE "rosgeo_status" END'
 )
@@ -69,17 +70,17 @@ class TimeOfRows:
 
     Attributes
     ----------
+    seconds : float
+        How long a row with a time is shown.
     column : str or None
         Of date and time, from when on. None where no time is known: the frames, by the column ``frame``, then follow each other second by
         second from 1970-01-01 on.
-    seconds : float
-        How long a row with a time is shown.
     first_frame : int
         Number of the frame that is shown first where no time is known.
     """
 
-    column: str | None = None
     seconds: float = 1.0
+    column: str | None = None
     first_frame: int = 0
 
     def attributes(self) -> dict[str, str]:
