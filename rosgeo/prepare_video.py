@@ -109,6 +109,13 @@ class PreparedVideo:
         """The table with the time of each row and an empty geometry."""
         return _as_frame(self.table, self.index, self.frames)
 
+    def categories(self) -> dict[Any, str]:
+        """The category of most rows of each track, by its id; ``object`` where the tracks have none."""
+        names = self.table["category"].fillna("object").astype(str) if "category" in self.table else None
+        if names is None:
+            return dict.fromkeys(self.table["track_id"].tolist(), "object")
+        return {track: part.mode().iloc[0] for track, part in names.groupby(self.table["track_id"].to_numpy(), sort=False)}
+
     @property
     def time_column(self) -> str | None:
         """Name of the column of time; None where no time is known."""

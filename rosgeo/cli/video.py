@@ -194,9 +194,10 @@ def _check_sets(sets: dict[str, str], ready: PreparedVideo, *, overwrite: bool, 
     if not sets:
         return
     from rosgeo.clip_preview import check_clip_preview
+    from rosgeo.tracks.masks import Track
     from rosgeo.tracks.sets import check_set
 
-    tracks = dict.fromkeys(ready.table["track_id"].tolist())
+    tracks = [Track(track_id, category) for track_id, category in ready.categories().items()]
     for name, path in sets.items():
         if name == "preview":
             check_clip_preview(path, overwrite=overwrite, inputs=inputs)
