@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +21,9 @@ from rosgeo.prompts import require_reachable
 from rosgeo.raster.frames import FrameSequence, open_frames
 from rosgeo.raster.georef import read_georef
 from rosgeo.temporal import INTERPOLATED, OUTLIER, TEMPORAL_IOU, interpolate_boxes
-from rosgeo.tracks.match import FrameNumbers, number_frames
+from rosgeo.tracks.match import FrameNumbers, number_frames, numbers_in_names
 from rosgeo.tracks.values import BOX_COLUMNS, Tracks
-from rosgeo.types import BoolArray, Boxes, FloatArray, IntArray
+from rosgeo.types import BoolArray, Boxes, FloatArray, IntArray, RasterGrid
 from rosgeo.vector.read import parse_crs
 from rosgeo.vector.result import ObjectResult, refuse_clashing_columns
 from rosgeo.vector.write import check_columns
@@ -43,6 +43,8 @@ class VideoOptions:
     ----------
     format : str or None
         Of the tracks; None: as their file tells.
+    read : dict
+        What else `read_tracks` takes.
     first_frame : int or None
         The number, in the tracks, of the first frame; None: see `number_frames`.
     fps : float or None
@@ -58,6 +60,7 @@ class VideoOptions:
     """
 
     format: str | None = None
+    read: dict[str, Any] = field(default_factory=dict)
     first_frame: int | None = None
     fps: float | None = None
     start: datetime | None = None
@@ -106,6 +109,13 @@ class PreparedVideo:
         """The table with the time of each row and an empty geometry."""
         return _as_frame(self.table, self.index, self.frames)
 
+    def categories(self) -> dict[Any, str]:
+        """The category of most rows of each track, by its id; ``object`` where the tracks have none."""
+        names = self.table["category"].fillna("object").astype(str) if "category" in self.table else None
+        if names is None:
+            return dict.fromkeys(self.table["track_id"].tolist(), "object")
+        return {track: part.mode().iloc[0] for track, part in names.groupby(self.table["track_id"].to_numpy(), sort=False)}
+
     @property
     def time_column(self) -> str | None:
         """Name of the column of time; None where no time is known."""
@@ -142,7 +152,7 @@ def prepare_video(
     """
     out_crs = parse_crs(options.crs, "--crs") if options.crs is not None else None
     opened = frames if isinstance(frames, FrameSequence) else _open(str(frames), options, video)
-    read = tracks if isinstance(tracks, Tracks) else _read_tracks(str(tracks), video.format)
+    read = tracks if isinstance(tracks, Tracks) else _read_tracks(str(tracks), video, opened)
     if not len(read):
         raise BoxesError(f"{read.source} holds no boxes; expected at least one")
     _refuse_columns(read)
@@ -168,11 +178,36 @@ def _open(frames: str, options: SegmentOptions, video: VideoOptions) -> FrameSeq
     return open_frames(frames, bands=options.bands, stretch=options.stretch, georef=georef, fps=video.fps, start=video.start)
 
 
-def _read_tracks(path: str, kind: str | None) -> Tracks:
+def _read_tracks(path: str, video: VideoOptions, frames: FrameSequence) -> Tracks:
     from rosgeo.tracks.read import read_tracks
 
-    tracks: Tracks = read_tracks(path, format=kind)
-    return tracks
+    return read_tracks(path, format=video.format, first_frame=video.first_frame, grid=_grids(frames), **video.read)
+
+
+def _grids(frames: FrameSequence) -> RasterGrid | Mapping[int, RasterGrid] | None:
+    """Where the frames lie on the map, for a layer of boxes in map coordinates."""
+    if frames.georef is not None:
+        return RasterGrid(frames.clip.height, frames.clip.width, frames.georef.mapping, frames.georef.crs)
+    return _GridsByNumber(frames) if frames.georeferenced else None
+
+
+class _GridsByNumber(Mapping[int, RasterGrid]):
+    """The grid of each frame by the number in its file name, or its place from 0; a frame is opened when it is asked for."""
+
+    def __init__(self, frames: FrameSequence) -> None:
+        self._frames = frames
+        numbers = numbers_in_names(frames.clip.frames) or range(len(frames))
+        self._index = {number: index for index, number in enumerate(numbers) if index not in frames.unreadable}
+
+    def __getitem__(self, number: int) -> RasterGrid:
+        with self._frames.source(self._index[number]) as source:
+            return source.grid
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._index)
+
+    def __len__(self) -> int:
+        return len(self._index)
 
 
 def _refuse_columns(tracks: Tracks) -> None:

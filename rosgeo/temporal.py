@@ -15,7 +15,16 @@ from rosgeo.errors import OptionError
 from rosgeo.tracks.values import BOX_COLUMNS
 from rosgeo.types import BoolArray, FloatArray
 
-__all__ = ["INTERPOLATED", "OUTLIER", "OUTLIER_IOU", "TEMPORAL_IOU", "flag_outliers", "interpolate_boxes", "temporal_iou"]
+__all__ = [
+    "INTERPOLATED",
+    "OUTLIER",
+    "OUTLIER_IOU",
+    "TEMPORAL_IOU",
+    "flag_outliers",
+    "in_track",
+    "interpolate_boxes",
+    "temporal_iou",
+]
 
 INTERPOLATED, TEMPORAL_IOU, OUTLIER = "rosgeo_interpolated", "rosgeo_temporal_iou", "rosgeo_outlier"
 """Columns of a result."""
@@ -30,6 +39,15 @@ _SPREADS, _LEAST_DROP, _LEAST_TRACK = 4.0, 0.1, 5
 """An outlier too is what lies so many robust standard deviations, and at least so much, below the median of a track of so many rows."""
 
 _MAD_TO_STD = 1.4826
+
+
+_NO_TRACK = "-1"
+"""The id of rows that belong to no track, as detections."""
+
+
+def in_track(track_ids: Iterable[Any]) -> BoolArray:
+    """Which rows belong to a track: all but those of the id -1, which detections have."""
+    return np.array([str(track) != _NO_TRACK for track in track_ids], dtype=bool)
 
 
 def interpolate_boxes(table: pd.DataFrame, max_gap: int, *, frames: Iterable[int] | None = None) -> pd.DataFrame:
@@ -58,7 +76,7 @@ def interpolate_boxes(table: pd.DataFrame, max_gap: int, *, frames: Iterable[int
     if max_gap < 1:
         raise OptionError(f"interpolate {max_gap}: expected at least 1 frame")
     boxes = table[list(BOX_COLUMNS)].to_numpy(dtype=np.float64).copy()
-    labelled = np.isfinite(boxes).all(axis=1)
+    labelled = np.isfinite(boxes).all(axis=1) & in_track(table["track_id"])
     number = table["frame"].to_numpy()
     there = None if frames is None else set(frames)
     filled = np.zeros(len(table), dtype=bool)
@@ -137,12 +155,12 @@ def temporal_iou(
     -------
     float64 array (N,)
         Median IoU with up to `neighbours` outlines before and after it, each moved so that the centres of the boxes fall together and
-        scaled by the root of the boxes' areas. NaN without an outline or without another in the track. The median of four lets a single
-        bad neighbour pass, on either side.
+        scaled by the root of the boxes' areas. NaN without an outline, without a track (id -1) or without another outline in it. The
+        median of four lets a single bad neighbour pass, on either side.
     """
     shapes = np.empty(len(outlines), dtype=object)
     shapes[:] = list(outlines)
-    there = ~shapely.is_missing(shapes)
+    there = ~shapely.is_missing(shapes) & in_track(track_ids)
     result = np.full(len(shapes), np.nan)
     table = pd.DataFrame({"track": list(track_ids), "frame": list(frames)})[there]
     for _, part in table.groupby("track", sort=False):

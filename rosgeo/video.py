@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -28,8 +29,8 @@ from rosgeo.prepare_video import PreparedVideo, VideoOptions, prepare_video
 from rosgeo.propagate import require_mask_prompts, run_in_order
 from rosgeo.provenance import run_record
 from rosgeo.raster.frames import FrameSequence
-from rosgeo.temporal import OUTLIER, TEMPORAL_IOU, flag_outliers, temporal_iou
-from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines, Tracks
+from rosgeo.temporal import OUTLIER, TEMPORAL_IOU, flag_outliers, in_track, temporal_iou
+from rosgeo.tracks.values import BOX_COLUMNS, ClipFrame, ClipOutlines, Tracks
 from rosgeo.types import IntArray, PixelMapping
 from rosgeo.vector.polygonize import polygon_to_px
 from rosgeo.vector.result import ObjectResult, assemble_result
@@ -72,6 +73,7 @@ def segment_video(
     overwrite: bool = False,
     resume: bool = False,
     format: str | None = None,
+    read: Mapping[str, Any] | None = None,
     first_frame: int | None = None,
     fps: float | None = None,
     start: datetime | None = None,
@@ -94,6 +96,9 @@ def segment_video(
         As for `rosgeo.segment`.
     format : str, optional
         Of the tracks. Default: as their file tells.
+    read : mapping, optional
+        What else `read_tracks` takes: sequence, layer, frame_column, track_column, columns, first_pixel, boxes_crs, y_axis. A layer in a
+        map's CRS is brought to pixels by the georeferencing of the frames.
     first_frame : int, optional
         The number, in the tracks, of the first frame. Default: frames and tracks are brought together by file names, numbers in file names
         or place; see `number_frames`.
@@ -135,7 +140,8 @@ def segment_video(
     >>> from rosgeo.video import segment_video
     >>> outlines = segment_video("clip/img1", "clip/gt/gt.txt", fps=10)  # doctest: +SKIP
     """
-    video = VideoOptions(format, first_frame, fps, start, None if georef is None else str(georef), interpolate, propagate)
+    place = None if georef is None else str(georef)
+    video = VideoOptions(format, dict(read or {}), first_frame, fps, start, place, interpolate, propagate)
     return segment_video_run(
         frames,
         tracks,
@@ -264,7 +270,12 @@ def _work(
         frames = ready.frames.portable()
         return cluster_work(tiles, frames, frames.bands, frames.stretch, segmenter, options, client)
     runner = FrameRunner(ready.frames, segmenter, options.outline)
-    return run_in_order(tiles, runner, ready.table["track_id"].tolist()) if video.propagate else run_local(tiles, runner)
+    if not video.propagate:
+        return run_local(tiles, runner)
+    tracks = ready.table["track_id"].tolist()
+    # Rows of no track are each by itself.
+    alone = enumerate(zip(tracks, in_track(tracks), strict=True))
+    return run_in_order(tiles, runner, [track if tracked else ("row", row) for row, (track, tracked) in alone])
 
 
 class _FrameTally(Tally):
@@ -360,6 +371,16 @@ def _with_time(result: gpd.GeoDataFrame, ready: PreparedVideo, outlines: ClipOut
 
 
 def _time_of_rows(ready: PreparedVideo) -> TimeOfRows:
-    seconds = 1 / (ready.frames.clip.fps or 1.0)
-    first = min((frame.number for frame in ready.frames.clip.frames), default=0)
-    return TimeOfRows(seconds, ready.time_column, first)
+    frames = ready.frames.clip.frames
+    if ready.time_column is None:
+        return TimeOfRows(first_frame=min(frame.number for frame in frames))
+    return TimeOfRows(_seconds_between(frames, ready.frames.clip.fps), ready.time_column)
+
+
+def _seconds_between(frames: tuple[ClipFrame, ...], fps: float | None) -> float:
+    """From one frame to the next; the shortest time where their number a second is not given."""
+    if fps is not None:
+        return 1 / fps
+    times = sorted(frame.time for frame in frames if frame.time is not None)
+    steps = [(b - a).total_seconds() for a, b in itertools.pairwise(times)]
+    return min((step for step in steps if step > 0), default=1.0)

@@ -137,7 +137,7 @@ def test_a_style_with_times(tmp_path: Path) -> None:
     (tmp_path / "plain.qml").write_text(result_qml(), encoding="utf-8")
     with_times = in_qgis(tmp_path, "style", qml=str(tmp_path / "t.qml"))
     assert with_times["fine"], with_times["message"]
-    assert with_times["temporal"] == [True, "seen", 40.0]
+    assert with_times["temporal"] == [True, "seen", 39.0]
     assert len(with_times["classes"]) == len(SCORE_CLASSES) + 1
 
 

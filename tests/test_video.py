@@ -281,7 +281,7 @@ def test_a_geopackage_with_times(tmp_path: Path) -> None:
     element = temporal(output)
     assert element is not None
     assert {k: element.get(k) for k in ("enabled", "mode", "startField", "fixedDuration", "durationUnit")} == {
-        "enabled": "1", "mode": "1", "startField": "time", "fixedDuration": "250", "durationUnit": "ms",
+        "enabled": "1", "mode": "1", "startField": "time", "fixedDuration": "249", "durationUnit": "ms",
     }  # fmt: skip
     record = read_record(output)
     assert record["inputs"] == {"frames": str(folder), "tracks": "tracks.csv", "format": "csv", "georef": None}
@@ -290,15 +290,15 @@ def test_a_geopackage_with_times(tmp_path: Path) -> None:
 
 
 def test_a_geopackage_without_times(tmp_path: Path) -> None:
-    """Frames follow each other from 1970 on, by an expression; there is no column that tells a time nobody knows."""
+    """Frames follow each other second by second from 1970 on; there is no column that tells a time nobody knows."""
     output = tmp_path / "out.gpkg"
     run(write_frames(tmp_path / "clip", 2, first=100), moving_tracks([100, 101]), output=output)
     assert "time" not in gpd.read_file(output, layer="masks")
     element = temporal(output)
     assert element is not None
     assert element.get("mode") == "4"
-    assert element.get("startExpression") == 'make_datetime(1970,1,1,0,0,0) + make_interval(seconds:=("frame" - 100) * 1)'
-    assert element.get("endExpression") == 'make_datetime(1970,1,1,0,0,0) + make_interval(seconds:=("frame" - 99) * 1)'
+    assert element.get("startExpression") == 'make_datetime(1970,1,1,0,0,0) + make_interval(seconds:="frame" - 100)'
+    assert element.get("endExpression") == 'make_datetime(1970,1,1,0,0,0) + make_interval(seconds:="frame" - 99)'
 
 
 def test_a_scene_has_no_temporal_style(write_raster: WriteRaster, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from rosgeo.cli.options import quiet_option
 if TYPE_CHECKING:
     from rosgeo.tracks.values import Tracks
 
-__all__ = ["convert_group", "describe"]
+__all__ = ["column_roles", "convert_group", "describe", "tracks_command"]
 
 
 @click.group("convert", short_help="Change the format of tracks.")
@@ -79,7 +79,7 @@ def tracks_command(
     from rosgeo.tracks.read import read_tracks
     from rosgeo.tracks.write import check_target, write_tracks
 
-    shape, roles = _size(size), _roles(columns)
+    shape, roles = _size(size), column_roles(columns)
     path = check_target(output, target, overwrite=overwrite, inputs=(source,))
     tracks = read_tracks(
         source,
@@ -129,7 +129,8 @@ def _size(text: str | None) -> tuple[int, int] | None:
     return int(height), int(width)
 
 
-def _roles(columns: tuple[str, ...]) -> dict[str, str]:
+def column_roles(columns: tuple[str, ...]) -> dict[str, str]:
+    """What ``--column`` gave, as `read_tracks` takes it."""
     from rosgeo.errors import OptionError
 
     roles = {}

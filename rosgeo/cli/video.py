@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from copy import copy
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rosgeo.cli.convert import column_roles, tracks_command
 from rosgeo.cli.options import Decorator, ProgressBar, cluster_client, quiet_option
 from rosgeo.cli.segment import segment_command, segment_options
 
@@ -50,12 +53,21 @@ _NOT_HERE: dict[str, Any] = {"axes": "raster", "layer": None, "where": None, "bo
 """Options of rosgeo segment that frames with tracks do not have."""
 
 
-def _options_of_segment() -> Decorator:
-    """The options that mean the same as for ``rosgeo segment``."""
+_OF_TRACKS = ("sequence", "layer", "frame_column", "track_column", "columns", "first_pixel", "y_axis", "boxes_crs")
+"""Options of rosgeo convert tracks: how TRACKS is read."""
+
+
+_WORDS = {"IN": "TRACKS", "scene": "clip", "tiles": "frames"}
+
+
+def _options_of(other: click.Command, names: tuple[str, ...]) -> Decorator:
+    """Options that mean the same as for another command, in the words of this one."""
 
     def decorate(command: Any) -> Any:
+        shared = [copy(p) for p in other.params if p.name in names and isinstance(p, click.Option)]
+        for option in shared:
+            option.help = re.sub(r"\b(IN|scene|tiles)\b(?!, whole)", lambda word: _WORDS[word[0]], option.help or "")
         # As click's own decorators leave them, the last first.
-        shared = [p for p in segment_command.params if p.name in _OF_SEGMENT]
         command.__click_params__ = [*getattr(command, "__click_params__", []), *reversed(shared)]
         return command
 
@@ -74,6 +86,7 @@ def _options_of_segment() -> Decorator:
 @click.option("--overwrite", is_flag=True, help="Replace existing results.")
 @click.option("--resume", is_flag=True, help="Go on where a killed run of the same input and options was.")
 @click.option("--format", "track_format", metavar="NAME", help="Format of TRACKS.  [default: as the file tells]")
+@_options_of(tracks_command, _OF_TRACKS)
 @click.option(
     "--first-frame",
     type=int,
@@ -97,7 +110,7 @@ def _options_of_segment() -> Decorator:
     help="Fill boxes that are missing in up to so many frames between two labelled ones of a track.",
 )
 @click.option("--propagate", is_flag=True, help="An object's mask in the frame before is a prompt too (models of SAM's kind).")
-@_options_of_segment()
+@_options_of(segment_command, _OF_SEGMENT)
 @click.option("--coco", metavar="FILE", help="Also write COCO annotations with RLE masks (.json).")
 @click.option("--ytvis", metavar="FILE", help="Also write YouTube-VIS annotations (.json).")
 @click.option("--davis", metavar="FOLDER", help="Also write an indexed PNG a frame, as DAVIS.")
@@ -129,7 +142,7 @@ def video_command(
     """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.video import segment_video_run
 
-    options, video = segment_options({**_NOT_HERE, **choices}), _video_options(choices)
+    options, video = segment_options({**choices, **_NOT_HERE}), _video_options(choices)
     target = f"{_stem(frames)}_masks.gpkg" if output is None else output
     sets = {name: choices[name] for name in (*_SETS, "preview") if choices[name] is not None}
     check = partial(_check_sets, sets, overwrite=overwrite, inputs=(frames, tracks, target))
@@ -172,7 +185,8 @@ def _video_options(choices: dict[str, Any]) -> VideoOptions:
             f"--start {choices['start']!r} is no date and time; expected something like 2024-05-01T10:20:30Z"
         ) from error
     same = ("first_frame", "fps", "georef", "interpolate", "propagate")
-    return VideoOptions(format=choices["track_format"], start=start, **{key: choices[key] for key in same})
+    read = {key: choices[key] for key in _OF_TRACKS if key != "columns"} | {"columns": column_roles(choices["columns"])}
+    return VideoOptions(format=choices["track_format"], read=read, start=start, **{key: choices[key] for key in same})
 
 
 def _check_sets(sets: dict[str, str], ready: PreparedVideo, *, overwrite: bool, inputs: tuple[str, ...]) -> None:
@@ -180,9 +194,10 @@ def _check_sets(sets: dict[str, str], ready: PreparedVideo, *, overwrite: bool, 
     if not sets:
         return
     from rosgeo.clip_preview import check_clip_preview
+    from rosgeo.tracks.masks import Track
     from rosgeo.tracks.sets import check_set
 
-    tracks = dict.fromkeys(ready.table["track_id"].tolist())
+    tracks = [Track(track_id, category) for track_id, category in ready.categories().items()]
     for name, path in sets.items():
         if name == "preview":
             check_clip_preview(path, overwrite=overwrite, inputs=inputs)

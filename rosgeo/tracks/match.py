@@ -11,7 +11,7 @@ import numpy as np
 
 from rosgeo.tracks.values import ClipFrame, Tracks
 
-__all__ = ["FrameNumbers", "number_frames"]
+__all__ = ["FrameNumbers", "number_frames", "numbers_in_names"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def number_frames(frames: Sequence[ClipFrame], tracks: Tracks, *, first_frame: i
         named = _by_name(frames, tracks)
         if named is not None:
             return _numbered(frames, named, "file name", f"frames by the file names in {tracks.source}")
-        numbers = _numbers_in_names(frames)
+        numbers = numbers_in_names(frames)
         start = tracks.first_frame
         if numbers is not None and _numbers_fit(numbers, wanted, range(start, start + len(frames))):
             note = f"frames by the number in their file names ({frames[0].name} is frame {numbers[0]})"
@@ -82,7 +82,7 @@ def _by_name(frames: Sequence[ClipFrame], tracks: Tracks) -> list[int] | None:
     return [next(following) if number is None else number for number in found]
 
 
-def _numbers_in_names(frames: Sequence[ClipFrame]) -> list[int] | None:
+def numbers_in_names(frames: Sequence[ClipFrame]) -> list[int] | None:
     """The last number in the name of each frame; None where one has none or two have the same."""
     digits = [re.findall(r"\d+", PurePath(frame.name).stem) for frame in frames]
     if not all(digits):

@@ -37,7 +37,8 @@ STATUS_WORDS = {
     "outside": "outside: not on the raster",
     "nodata": "nodata: no valid pixel in the box",
     "invalid": "invalid: no usable box",
-    "failed": "failed: the model gave no number",
+    "failed": "failed: the model gave no number, or the frame cannot be read",
+    "missing": "missing: the clip has no such frame",
 }
 """Values of `rosgeo_status` and how a form shows them. A run writes all but two: QGIS sets ``corrected`` where a shape is changed or
 drawn; ``rejected`` is for a person to choose."""
@@ -53,7 +54,7 @@ _ALIASES = {
 
 _PROMPT_ALIASES = {"prompt_row": "Row of the boxes (from 0)", "prompt_status": "Status of its outline"}
 
-_NEVER_BY_HAND = "('outside', 'nodata', 'invalid', 'failed', 'empty', 'ok')"
+_NEVER_BY_HAND = "('outside', 'nodata', 'invalid', 'failed', 'missing', 'empty', 'ok')"
 _STATUS_ON_EDIT = (
     f'CASE WHEN "rosgeo_status" IS NULL OR "rosgeo_status" IN {_NEVER_BY_HAND} THEN \'corrected\' ELSE "rosgeo_status" END'
 )
@@ -70,14 +71,15 @@ class TimeOfRows:
     Attributes
     ----------
     seconds : float
-        How long a row is shown.
+        How long a row with a time is shown.
     column : str or None
-        Of date and time, from when on; None where no time is known: frames then follow each other from 1970-01-01 on.
+        Of date and time, from when on. None where no time is known: the frames, by the column ``frame``, then follow each other second by
+        second from 1970-01-01 on.
     first_frame : int
-        Number of the frame, in the column ``frame``, that is shown at that date.
+        Number of the frame that is shown first where no time is known.
     """
 
-    seconds: float
+    seconds: float = 1.0
     column: str | None = None
     first_frame: int = 0
 
@@ -86,12 +88,13 @@ class TimeOfRows:
         common = {"enabled": "1", "endField": "", "durationField": "", "durationUnit": "ms", "accumulate": "0", "limitMode": "0"}
         # Modes of QgsVectorLayerTemporalProperties: 1 an instant from a field, 4 start and end from expressions.
         if self.column is not None:
-            duration = f"{1000 * self.seconds:.10g}"
-            own = {"mode": "1", "startField": self.column, "fixedDuration": duration, "startExpression": "", "endExpression": ""}
+            # A millisecond less than to the next frame: QGIS 3.22 compares times as text, and would show both at the seam.
+            shown = f"{max(1000 * self.seconds - 1, 500 * self.seconds):.10g}"
+            own = {"mode": "1", "startField": self.column, "fixedDuration": shown, "startExpression": "", "endExpression": ""}
             return {**common, **own}
+        # Whole seconds, since make_interval of QGIS 3.22 drops what is behind the point.
         start, end = (
-            f'make_datetime(1970,1,1,0,0,0) + make_interval(seconds:=("frame" - {self.first_frame - after}) * {self.seconds:.10g})'
-            for after in (0, 1)
+            f'make_datetime(1970,1,1,0,0,0) + make_interval(seconds:="frame" - {self.first_frame - after})' for after in (0, 1)
         )
         return {**common, "mode": "4", "startField": "", "fixedDuration": "0", "startExpression": start, "endExpression": end}
 
