@@ -34,7 +34,7 @@ ROOMS = {
     "types": room("errors", BASIS),
     "geometry": room("errors types", f"{BASIS} shapely"),
     "raster": room("errors types geometry", f"{BASIS} rasterio xarray rioxarray dask"),
-    "vector": room("errors types geometry", f"{BASIS} geopandas shapely pyogrio rasterio.features contourpy"),
+    "vector": room("errors types geometry", f"{BASIS} geopandas pandas shapely pyogrio rasterio.features contourpy antimeridian"),
     "model": room("errors types", "numpy torch segment_anything peft safetensors pooch requests"),
     "inference": room("errors types model geometry.windows", "numpy torch"),
     "training": room(LINE, None),

@@ -1,14 +1,11 @@
-"""Results to files: built beside their place, put there by one rename."""
+"""Results to files, in the format of each."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +14,27 @@ import numpy as np
 import pyogrio
 from pyproj import CRS
 
-from rosgeo.errors import OutputError
+from rosgeo.errors import FormatLossWarning, OutputError
+from rosgeo.vector.coco import Picture, write_coco
+from rosgeo.vector.geojson import DIGITS, add_member, in_wgs84
+from rosgeo.vector.place import check_output, naming_errors, replacing, replacing_all, room_on_disk, writing
+from rosgeo.vector.shapefile import fit_columns, require_small
 from rosgeo.vector.style import add_default_style
 
-__all__ = ["LAYER", "UNDEFINED_CARTESIAN", "check_columns", "check_output", "output_driver", "read_record", "write_result"]
+__all__ = [
+    "LAYER",
+    "UNDEFINED_CARTESIAN",
+    "check_columns",
+    "check_output",
+    "check_outputs",
+    "output_driver",
+    "read_record",
+    "replacing",
+    "room_on_disk",
+    "write_result",
+    "write_results",
+    "writing",
+]
 
 LAYER = "masks"
 """Name of the result's layer."""
@@ -33,11 +47,10 @@ _DRIVERS = {
     ".parquet": "GeoParquet",
     ".geoparquet": "GeoParquet",
     ".geojson": "GeoJSON",
-    ".json": "GeoJSON",
+    ".json": "COCO",
     ".fgb": "FlatGeobuf",
+    ".shp": "ESRI Shapefile",
 }
-
-_LITTLE_ROOM_BYTES = 1e9
 
 
 def output_driver(path: str | Path) -> str:
@@ -48,119 +61,86 @@ def output_driver(path: str | Path) -> str:
     return _DRIVERS[suffix]
 
 
-def check_output(path: str | Path, *, overwrite: bool, inputs: tuple[str, ...] = ()) -> Path:
-    """Find out before any work whether a file can be written.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    overwrite : bool
-        An existing file may be replaced.
-    inputs : tuple of str
-        Files that must not be the output.
+def check_outputs(paths: Sequence[str | Path], *, overwrite: bool, inputs: tuple[str, ...] = ()) -> list[Path]:
+    """`check_output` for the several files of one result, in formats that `output_driver` knows.
 
     Raises
     ------
     OutputError
-        It exists, is an input, or its folder is missing or not writable.
+        One of them cannot be written, or two are the same.
     """
-    target = Path(path)
-    folder = target.parent
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{target}: {folder} is a file, not a folder")
-    if not folder.is_dir():
-        raise OutputError(f"{path}: the folder {folder} does not exist; make it first")
-    if target.is_dir():
-        raise OutputError(f"{target} is a folder; expected the name of a file")
-    if any(Path(i).exists() and target.exists() and os.path.samefile(i, target) for i in inputs):
-        raise OutputError(f"{target} is an input; name another output")
-    if target.exists() and not overwrite:
-        raise OutputError(f"{target} exists; pass --overwrite to replace it, or name another output")
-    if not os.access(folder, os.W_OK) or not _takes_files(folder):
-        raise OutputError(f"{target}: the folder {folder} is not writable")
-    return target
+    for path in paths:
+        output_driver(path)
+    targets = [check_output(path, overwrite=overwrite, inputs=inputs) for path in paths]
+    places = [t.resolve() for t in targets]
+    doubled = next((t for i, t in enumerate(targets) if places[i] in places[:i]), None)
+    if doubled is not None:
+        raise OutputError(f"{doubled} is named twice as an output; name each once")
+    return targets
 
 
-def _takes_files(folder: Path) -> bool:
-    """True where a file can be made in a folder; permissions alone do not tell, on read-only and special file systems."""
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
+def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, Any], picture: Picture | None = None) -> None:
+    """`write_results` of one file."""
+    write_results(result, [path], record, picture)
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well, and is removed when it does not."""
-    try:
-        folder = tempfile.mkdtemp(prefix=".rosgeo-", dir=path.parent)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
-    partial = Path(folder) / path.name
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        for left in Path(folder).iterdir():
-            left.unlink()
-        Path(folder).rmdir()
-
-
-def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, Any]) -> None:
-    """Write a result in the format of the path's extension.
+def write_results(
+    result: gpd.GeoDataFrame, paths: Sequence[str | Path], record: dict[str, Any], picture: Picture | None = None
+) -> None:
+    """Write a result, each file in the format of its extension.
 
     Parameters
     ----------
     result : GeoDataFrame
         See `assemble_result`. Its index is not written.
-    path : path
-        An existing file is replaced when the new one is whole.
+    paths : sequence of path
+        Existing files are replaced when all the new ones are whole.
     record : dict
-        The run's record, JSON; goes into a GeoPackage as the layer's metadata (``rosgeo``), with a default QGIS style.
+        The run's record, JSON; goes into a GeoPackage and a FlatGeobuf as the layer's metadata (``rosgeo``), into a GeoParquet as pandas'
+        attributes, into GeoJSON as a member of that name, into COCO as ``info.rosgeo``. A Shapefile has no place for it. A GeoPackage
+        has a default QGIS style, too.
+    picture : Picture, optional
+        The raster of the outlines, for COCO.
 
     Raises
     ------
     OutputError
-        The format cannot hold a column, or the file cannot be written.
+        The format cannot hold a column, or a file cannot be written.
+
+    Warns
+    -----
+    FormatLossWarning
+        What a Shapefile cannot hold as it is.
     """
-    target = Path(path)
+    targets = [Path(path) for path in paths]
+    with replacing_all(targets) as partials:
+        for target, partial in zip(targets, partials, strict=True):
+            with naming_errors(target):
+                _write_file(result, target, partial, record, picture)
+
+
+def _write_file(result: gpd.GeoDataFrame, target: Path, partial: Path, record: dict[str, Any], picture: Picture | None) -> None:
     driver = output_driver(target)
-    with writing(target) as partial:
-        if driver == "GeoParquet":
-            result.to_parquet(partial, index=False)
-        else:
-            _write_layer(_plain_columns(result, driver, target), partial, driver, record)
-            require_whole(partial, len(result))
+    if driver == "GeoParquet":
+        _write_parquet(result, partial, record)
+    elif driver == "COCO":
+        if picture is None:
+            raise OutputError(f"{target}: COCO needs the raster of the outlines")
+        write_coco(result, partial, picture, record)
+    else:
+        lost = _write_layer(_plain_columns(result, driver, target), partial, driver, record)
+        require_whole(partial, len(result))
+        if driver == "ESRI Shapefile":
+            require_small(partial, target)
+        if lost:
+            warnings.warn(f"{target}: a Shapefile cannot hold all as it is: {'; '.join(lost)}", FormatLossWarning, stacklevel=2)
 
 
-@contextmanager
-def writing(target: Path) -> Iterator[Path]:
-    """`replacing`, with whatever a driver raises as an OutputError that names the target."""
-    room = ""
-    try:
-        with replacing(target) as partial:
-            try:
-                yield partial
-            finally:
-                # Before what is half written goes away and makes room.
-                room = room_on_disk(target)
-    except OutputError:
-        raise
-    except (RuntimeError, OSError, ValueError, TypeError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(f"{target} cannot be written: {' '.join(reason.split())[:300]}{room}") from error
-
-
-def room_on_disk(path: Path) -> str:
-    """What is free on the disk of a file to be, in words, where it is little: drivers seldom say that a disk is full."""
-    folder = path.parent
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError:
-        return ""
-    return f" ({free / 1e6:.1f} MB are free on the disk of {folder.resolve()})" if free < _LITTLE_ROOM_BYTES else ""
+def _write_parquet(result: gpd.GeoDataFrame, path: Path, record: dict[str, Any]) -> None:
+    frame = result.copy(deep=False)
+    frame.attrs = {"rosgeo": record} if record else {}
+    # The covering is a column of this name; an input that has one keeps its own.
+    frame.to_parquet(path, index=False, write_covering_bbox="bbox" not in frame.columns)
 
 
 def require_whole(partial: Path, rows: int) -> None:
@@ -188,8 +168,8 @@ def check_columns(frame: gpd.GeoDataFrame, path: str | Path) -> None:
         with tempfile.TemporaryDirectory() as folder:
             probe = Path(folder) / f"probe{Path(path).suffix}"
             if driver == "GeoParquet":
-                rows.to_parquet(probe, index=False)
-            else:
+                _write_parquet(rows, probe, {})
+            elif driver != "COCO":  # which holds whatever JSON can, as text where it must
                 _write_layer(_plain_columns(rows, driver, Path(path)), probe, driver, {})
     except OutputError:
         raise
@@ -199,8 +179,11 @@ def check_columns(frame: gpd.GeoDataFrame, path: str | Path) -> None:
         raise OutputError(f"{path} cannot hold the input's columns {columns}: {reason}") from error
 
 
-def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[str, Any]) -> None:
+def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[str, Any]) -> list[str]:
+    """Write a layer with a driver of GDAL; gives what the format cannot hold as it is, in words."""
     options: dict[str, Any] = {}
+    lost: list[str] = []
+    metadata = {"rosgeo": json.dumps(record)}
     names = {str(c).lower() for c in frame.columns if c != frame.geometry.name}
     if driver == "GPKG":
         geometry_column = _free_name("geom", names)
@@ -209,7 +192,7 @@ def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[
             # A column of the input called fid is data, and need not be unique.
             "FID": _free_name("fid", names),
             "GEOMETRY_NAME": geometry_column,
-            "layer_metadata": {"rosgeo": json.dumps(record)},
+            "layer_metadata": metadata,
             # The version that QGIS 3.22 and its contemporaries read without a warning.
             "VERSION": "1.2",
         }
@@ -217,19 +200,30 @@ def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[
             frame = frame.set_crs(UNDEFINED_CARTESIAN)
     elif driver == "FlatGeobuf":
         # The spatial index would sort the rows and refuse those without geometry.
-        options = {"SPATIAL_INDEX": "NO"}
+        options = {"SPATIAL_INDEX": "NO", "layer_metadata": metadata}
+    elif driver == "GeoJSON" and frame.crs is None:
+        options = {"COORDINATE_PRECISION": 6}
     elif driver == "GeoJSON":
-        geographic = frame.crs is not None and frame.crs.is_geographic
-        options = {"COORDINATE_PRECISION": 12 if geographic else 6}
+        frame = in_wgs84(frame)
+        options = {"RFC7946": "YES", "COORDINATE_PRECISION": DIGITS}
+    elif driver == "ESRI Shapefile":
+        frame, lost = fit_columns(frame)
+        options = {"ENCODING": "UTF-8", "2GB_LIMIT": "YES"}
     kinds = set(frame.geometry.dropna().geom_type)
     kind = kinds.pop() if len(kinds) == 1 else ("MultiPolygon" if kinds else "Polygon")
-    # One type for the whole layer: some readers take no mixture.
-    promote = {"promote_to_multi": kind == "MultiPolygon", "geometry_type": kind}
-    pyogrio.write_dataframe(frame, path, driver=driver, **promote, **options)
+    # One type for the whole layer: some readers take no mixture. A Shapefile's polygon has any number of parts.
+    promote = {"promote_to_multi": kind == "MultiPolygon", "geometry_type": kind} if driver != "ESRI Shapefile" else {}
+    with warnings.catch_warnings():
+        # What a Shapefile loses is told by `lost`, in one line.
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module="pyogrio")
+        pyogrio.write_dataframe(frame, path, driver=driver, **promote, **options)
     if driver == "GPKG":
         add_default_style(path, LAYER, geometry_column)
-    elif driver == "GeoJSON" and frame.crs is None:
-        _say_no_crs(path)
+    elif driver == "GeoJSON":
+        if frame.crs is None:
+            _say_no_crs(path)
+        add_member(path, "rosgeo", record)
+    return lost
 
 
 def _say_no_crs(path: Path) -> None:
@@ -276,8 +270,9 @@ def _plain(value: Any) -> Any:
 
 
 def read_record(path: str | Path) -> dict[str, Any]:
-    """The run's record of a GeoPackage that `write_result` wrote; raises OutputError where there is none."""
-    metadata = pyogrio.read_info(path, layer=LAYER).get("layer_metadata") or {}
+    """The run's record of a GeoPackage or FlatGeobuf that `write_result` wrote; raises OutputError where there is none."""
+    layer = LAYER if Path(path).suffix.lower() == ".gpkg" else None
+    metadata = pyogrio.read_info(path, layer=layer).get("layer_metadata") or {}
     if "rosgeo" not in metadata:
         raise OutputError(f"{path} holds no record of a rosgeo run")
     record: dict[str, Any] = json.loads(metadata["rosgeo"])
