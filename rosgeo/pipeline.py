@@ -16,7 +16,8 @@ from uuid import uuid4
 
 import numpy as np
 
-from rosgeo.errors import RunInterruptedError
+from rosgeo.append import Held, add_to, encode_boxes, read_held_result
+from rosgeo.errors import OptionError, RunInterruptedError
 from rosgeo.executors import Progress, Tally, collect, run_local, run_on_cluster
 from rosgeo.geometry.plan import Plan
 from rosgeo.inference.predict import Segmenter
@@ -54,7 +55,7 @@ class SegmentRun:
     Attributes
     ----------
     result : GeoDataFrame
-        One row for each input row.
+        One row for each input row; with `append`, of the whole output.
     record : dict
         Versions, weights, options, inputs, counts, times; plain values for JSON.
     boxes_px : Boxes
@@ -101,6 +102,7 @@ def segment(
     layer: str | None = None,
     where: str | None = None,
     crs: str | CRS | None = None,
+    append: bool = False,
     resume: bool = False,
     client: Client | None = None,
     progress: Progress | None = None,
@@ -172,6 +174,9 @@ def segment(
         Layer, and an SQL condition on its attributes.
     crs : str or CRS, optional
         CRS of the result. Default: the raster's.
+    append : bool
+        Where `output`, or the first of them, exists already (a GeoPackage): segment only the boxes that it does not hold, and add their
+        rows to it. A box is told by where it lies in the scene.
     resume : bool
         Go on where a killed run of the same input and options to the same `output` was; see `Journal`.
     client : distributed.Client, optional
@@ -182,9 +187,9 @@ def segment(
     Returns
     -------
     GeoDataFrame
-        One row for each row of `boxes`, in order, with its columns and ``rosgeo_id``, ``rosgeo_status`` (``ok``, ``empty``, ``outside``,
-        ``nodata``, ``invalid``), ``rosgeo_score`` (predicted IoU, 0 to 1), ``rosgeo_stability``, ``rosgeo_area_m2`` (geodesic),
-        ``rosgeo_model``. Geometry: a valid polygon or multipolygon, or None.
+        One row for each row of `boxes`, in order (with `append`: those held and then the new ones), with its columns and ``rosgeo_id``,
+        ``rosgeo_status`` (``ok``, ``empty``, ``outside``, ``nodata``, ``invalid``, ``failed``), ``rosgeo_score`` (predicted IoU, 0 to 1),
+        ``rosgeo_stability``, ``rosgeo_area_m2`` (geodesic), ``rosgeo_model``. Geometry: a valid polygon or multipolygon, or None.
 
     Raises
     ------
@@ -230,6 +235,7 @@ def segment(
         output=output,
         class_column=class_column,
         overwrite=overwrite,
+        append=append,
         resume=resume,
         client=client,
         progress=progress,
@@ -244,6 +250,7 @@ def segment_run(
     output: Outputs | None = None,
     class_column: str | None = None,
     overwrite: bool = False,
+    append: bool = False,
     resume: bool = False,
     client: Client | None = None,
     progress: Progress | None = None,
@@ -253,7 +260,7 @@ def segment_run(
 
     Parameters
     ----------
-    scene, boxes, output, class_column, overwrite, resume, client, progress
+    scene, boxes, output, class_column, overwrite, append, resume, client, progress
         See `segment`.
     options : SegmentOptions
         All else.
@@ -263,13 +270,16 @@ def segment_run(
     started = time.monotonic()
     # Everything that can be wrong with the input is found out before the model is loaded and before a file is touched.
     inputs = tuple(str(i) for i in (scene, boxes) if isinstance(i, str | Path))
-    outputs = check_outputs(_as_list(output), overwrite=overwrite, inputs=inputs)
+    outputs = check_outputs(_as_list(output), overwrite=overwrite or append, inputs=inputs)
+    held = _held(outputs, overwrite) if append else None
     with open_source(scene) as opened:
         picture = Picture(Path(opened.name).name, opened.grid, class_column)
-        ready = prepare(opened, boxes, options, outputs, class_column)
+        ready = prepare(opened, boxes, options, outputs, held, class_column)
         frame, prompts, reader, source = ready.frame, ready.prompts, ready.reader, ready.prompts.source
         segmenter = segmenter or open_segmenter(options)
         facts = _facts(options, segmenter, reader, prompts.axes)
+        if held is not None:
+            held.require_same(facts, source.name)
         journal = None
         if outputs:
             deciding = _deciding_facts(facts, source, scene, prompts.boxes_px, frame)
@@ -288,21 +298,33 @@ def segment_run(
             if journal is not None:
                 journal.close()
     objects = simplify_together(objects, source.grid, options.outline)
-    rows = frame.index.to_numpy(dtype=np.int64) if isinstance(boxes, str | Path) else None
-    result = assemble_result(frame, objects, source.grid.crs, segmenter.model.name, out_crs=ready.out_crs, rows=rows)
+    result = assemble_result(frame, objects, source.grid.crs, segmenter.model.name, out_crs=ready.out_crs, rows=ready.rows)
+    boxes_px = prompts.boxes_px
+    if held is not None:
+        result, boxes_px = add_to(held, result), held.joined(boxes_px)
     record = run_record(
         **facts,
         inputs={"scene": source.name, "boxes": ready.boxes_name},
         objects=len(result),
         counts=dict(Counter(result["rosgeo_status"])),
+        **({} if held is None else {"added": len(frame), "added_to": held.runs}),
         seconds=time.monotonic() - started,
     )
     if outputs:
         with told_of(journal):
-            write_results(result, outputs, record, picture)
+            write_results(result, outputs, record, encode_boxes(boxes_px.xyxy), picture)
     if journal is not None:
         journal.remove()
-    return SegmentRun(result, record, prompts.boxes_px, prompts.axes)
+    return SegmentRun(result, record, boxes_px, prompts.axes)
+
+
+def _held(outputs: Sequence[Path], overwrite: bool) -> Held | None:
+    """The result that is to be added to; None where there is none yet."""
+    if not outputs or overwrite:
+        raise OptionError(
+            "append adds to an output" + (" and overwrite replaces it; expected one of them" if overwrite else "; none was given")
+        )
+    return read_held_result(outputs[0]) if outputs[0].exists() else None
 
 
 def _as_list(output: Outputs | None) -> list[str | Path]:

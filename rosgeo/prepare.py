@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from rosgeo.append import Held, unheld
 from rosgeo.errors import OptionError
 from rosgeo.geometry.plan import Plan, make_plan
 from rosgeo.inference.crops import PADDING_RGB
@@ -15,6 +18,7 @@ from rosgeo.prompts import Prompts, place_boxes, require_reachable
 from rosgeo.raster.bands import parse_stretch
 from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource
+from rosgeo.types import IntArray
 from rosgeo.vector.read import parse_crs, read_boxes
 from rosgeo.vector.result import refuse_clashing_columns
 from rosgeo.vector.write import check_columns, output_driver
@@ -42,6 +46,8 @@ class Prepared:
     reader : CropReader
     out_crs : CRS or None
         Of the result; None for the raster's.
+    rows : int64 array (N,)
+        Row of the input, or of its layer, that each box is.
     """
 
     frame: gpd.GeoDataFrame
@@ -50,6 +56,7 @@ class Prepared:
     plan: Plan
     reader: CropReader
     out_crs: CRS | None
+    rows: IntArray
 
 
 def prepare(
@@ -57,6 +64,7 @@ def prepare(
     boxes: str | Path | gpd.GeoDataFrame,
     options: SegmentOptions,
     outputs: Sequence[str | Path] = (),
+    held: Held | None = None,
     class_column: str | None = None,
 ) -> Prepared:
     """Read and check the input of a run, and plan it.
@@ -69,6 +77,8 @@ def prepare(
     options : SegmentOptions
     outputs : sequence of path
         Their formats must take the columns of the boxes.
+    held : Held, optional
+        A result; boxes that it holds are left out.
     class_column : str, optional
         The boxes must have it, and one of `outputs` be COCO.
 
@@ -97,9 +107,13 @@ def prepare(
         # What is to follow the raster's own pixels is not resampled to other ones unless that is asked for.
         resample=options.crop.mode == "auto" and options.outline.outline == "smooth",
     )
+    rows = frame.index.to_numpy(dtype=np.int64) if isinstance(boxes, str | Path) else np.arange(len(frame))
+    if held is not None:
+        new = unheld(prompts.boxes_px.xyxy, held.boxes_px)
+        frame, rows, prompts = frame[new], rows[new], prompts.of(new)
     plan = make_plan(prompts.boxes_px, prompts.usable, prompts.source.grid.shape, options.crop)
     reader = open_reader(prompts.source, bands=options.bands, stretch=rule, padding_rgb=PADDING_RGB)
-    return Prepared(frame, boxes_name, prompts, plan, reader, out_crs)
+    return Prepared(frame, boxes_name, prompts, plan, reader, out_crs, rows)
 
 
 def _require_class(column: str, frame: gpd.GeoDataFrame, boxes_name: str, outputs: Sequence[str | Path]) -> None:

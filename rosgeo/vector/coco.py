@@ -73,7 +73,8 @@ def coco_dataset(result: gpd.GeoDataFrame, picture: Picture, record: dict[str, A
     names = _classes(result, picture.class_column)
     categories = {name: i for i, name in enumerate(dict.fromkeys(names), 1)}
     attributes = _attributes(result)
-    annotations, others = [], []
+    annotations: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
     rows = zip(on_raster, result["rosgeo_id"], result["rosgeo_status"], result["rosgeo_score"], names, attributes, strict=True)
     for shape, row, status, score, name, given in rows:
         common = {"rosgeo_id": int(row), "category_id": categories[name], "attributes": given}

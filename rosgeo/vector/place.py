@@ -91,7 +91,11 @@ def replacing_all(paths: Sequence[Path]) -> Iterator[list[Path]]:
                 raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
         partials = [folder / path.name for folder, path in zip(folders, paths, strict=True)]
         yield partials
-        _put_in_place(partials, paths)
+        try:
+            _put_in_place(partials, paths)
+        except OSError as error:
+            names = ", ".join(map(str, paths))
+            raise OutputError(f"{names} cannot be put in place: {error.strerror or error}; nothing was changed") from error
     finally:
         for folder in folders:
             shutil.rmtree(folder)

@@ -72,7 +72,7 @@ def fit_columns(frame: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, list[str]]:
 
 
 def _is_text(values: Any) -> bool:
-    return values.dtype == object or pd.api.types.is_string_dtype(values)
+    return bool(values.dtype == object or pd.api.types.is_string_dtype(values))
 
 
 def _short_text(value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pyogrio
+from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 
 from rosgeo.errors import FormatLossWarning, OutputError
@@ -28,7 +29,9 @@ __all__ = [
     "check_output",
     "check_outputs",
     "output_driver",
+    "read_held",
     "read_record",
+    "read_written",
     "replacing",
     "room_on_disk",
     "write_result",
@@ -79,13 +82,17 @@ def check_outputs(paths: Sequence[str | Path], *, overwrite: bool, inputs: tuple
     return targets
 
 
-def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, Any], picture: Picture | None = None) -> None:
-    """`write_results` of one file."""
-    write_results(result, [path], record, picture)
+def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, Any], held: str | None = None) -> None:
+    """`write_results` of one file, not COCO."""
+    write_results(result, [path], record, held)
 
 
 def write_results(
-    result: gpd.GeoDataFrame, paths: Sequence[str | Path], record: dict[str, Any], picture: Picture | None = None
+    result: gpd.GeoDataFrame,
+    paths: Sequence[str | Path],
+    record: dict[str, Any],
+    held: str | None = None,
+    picture: Picture | None = None,
 ) -> None:
     """Write a result, each file in the format of its extension.
 
@@ -99,6 +106,8 @@ def write_results(
         The run's record, JSON; goes into a GeoPackage and a FlatGeobuf as the layer's metadata (``rosgeo``), into a GeoParquet as pandas'
         attributes, into GeoJSON as a member of that name, into COCO as ``info.rosgeo``. A Shapefile has no place for it. A GeoPackage
         has a default QGIS style, too.
+    held : str, optional
+        The prompts of the rows, as text; into a GeoPackage as ``rosgeo_boxes``, for runs that add to it.
     picture : Picture, optional
         The raster of the outlines, for COCO.
 
@@ -116,10 +125,12 @@ def write_results(
     with replacing_all(targets) as partials:
         for target, partial in zip(targets, partials, strict=True):
             with naming_errors(target):
-                _write_file(result, target, partial, record, picture)
+                _write_file(result, target, partial, record, held, picture)
 
 
-def _write_file(result: gpd.GeoDataFrame, target: Path, partial: Path, record: dict[str, Any], picture: Picture | None) -> None:
+def _write_file(
+    result: gpd.GeoDataFrame, target: Path, partial: Path, record: dict[str, Any], held: str | None, picture: Picture | None
+) -> None:
     driver = output_driver(target)
     if driver == "GeoParquet":
         _write_parquet(result, partial, record)
@@ -128,7 +139,7 @@ def _write_file(result: gpd.GeoDataFrame, target: Path, partial: Path, record: d
             raise OutputError(f"{target}: COCO needs the raster of the outlines")
         write_coco(result, partial, picture, record)
     else:
-        lost = _write_layer(_plain_columns(result, driver, target), partial, driver, record)
+        lost = _write_layer(_plain_columns(result, driver, target), partial, driver, record, held)
         require_whole(partial, len(result))
         if driver == "ESRI Shapefile":
             require_small(partial, target)
@@ -179,7 +190,7 @@ def check_columns(frame: gpd.GeoDataFrame, path: str | Path) -> None:
         raise OutputError(f"{path} cannot hold the input's columns {columns}: {reason}") from error
 
 
-def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[str, Any]) -> list[str]:
+def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[str, Any], held: str | None = None) -> list[str]:
     """Write a layer with a driver of GDAL; gives what the format cannot hold as it is, in words."""
     options: dict[str, Any] = {}
     lost: list[str] = []
@@ -192,7 +203,7 @@ def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[
             # A column of the input called fid is data, and need not be unique.
             "FID": _free_name("fid", names),
             "GEOMETRY_NAME": geometry_column,
-            "layer_metadata": metadata,
+            "layer_metadata": metadata | ({} if held is None else {"rosgeo_boxes": held}),
             # The version that QGIS 3.22 and its contemporaries read without a warning.
             "VERSION": "1.2",
         }
@@ -271,9 +282,29 @@ def _plain(value: Any) -> Any:
 
 def read_record(path: str | Path) -> dict[str, Any]:
     """The run's record of a GeoPackage or FlatGeobuf that `write_result` wrote; raises OutputError where there is none."""
-    layer = LAYER if Path(path).suffix.lower() == ".gpkg" else None
-    metadata = pyogrio.read_info(path, layer=layer).get("layer_metadata") or {}
+    metadata = _metadata(path)
     if "rosgeo" not in metadata:
         raise OutputError(f"{path} holds no record of a rosgeo run")
     record: dict[str, Any] = json.loads(metadata["rosgeo"])
     return record
+
+
+def read_held(path: str | Path) -> str | None:
+    """What `write_result` was given as `held`."""
+    return _metadata(path).get("rosgeo_boxes")
+
+
+def read_written(path: str | Path) -> gpd.GeoDataFrame:
+    """The rows of a GeoPackage that `write_result` wrote."""
+    frame: gpd.GeoDataFrame = pyogrio.read_dataframe(path, layer=LAYER)
+    return frame
+
+
+def _metadata(path: str | Path) -> dict[str, str]:
+    layer = LAYER if Path(path).suffix.lower() == ".gpkg" else None
+    try:
+        return pyogrio.read_info(path, layer=layer).get("layer_metadata") or {}
+    except (DataSourceError, DataLayerError) as error:
+        raise OutputError(
+            f"{path} is no {'GeoPackage' if layer else 'layer'} that rosgeo wrote: {' '.join(str(error).split())[:200]}"
+        ) from error
