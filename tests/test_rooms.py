@@ -51,6 +51,8 @@ ROOMS = {
     "cluster": room(f"{LINE} tiles", ""),
     "pipeline": room(f"{LINE} append prompts provenance options prepare tiles journal executors cluster", "numpy dask"),
     "mask_raster": room("errors types geometry raster vector", f"{BASIS} rasterio dask shapely"),
+    "info": room("errors types geometry raster vector", f"{BASIS} rasterio pyogrio pyarrow"),
+    "doctor": room(f"{LINE} provenance pipeline", None),
     "stac": room("errors types geometry raster vector", f"{BASIS} rasterio shapely antimeridian"),
     "preview": room(f"{LINE} pipeline", None),
     "cli": room(f"{LINE} training options pipeline estimate preview mask_raster stac info doctor __init__", None),

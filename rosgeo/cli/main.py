@@ -11,8 +11,11 @@ from typing import Any
 import click
 
 from rosgeo import __version__
+from rosgeo.cli.completion import completion_command
 from rosgeo.cli.demo import demo_command
+from rosgeo.cli.doctor import doctor_command
 from rosgeo.cli.evaluate import evaluate_command
+from rosgeo.cli.info import info_command
 from rosgeo.cli.models import models_group
 from rosgeo.cli.segment import segment_command
 from rosgeo.cli.train import train_command
@@ -75,3 +78,6 @@ main.add_command(train_command)
 main.add_command(evaluate_command)
 main.add_command(demo_command)
 main.add_command(models_group)
+main.add_command(info_command)
+main.add_command(doctor_command)
+main.add_command(completion_command)

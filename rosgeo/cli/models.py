@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rosgeo.model.network import RosSam
     from rosgeo.model.registry import ModelEntry
 
-__all__ = ["DownloadBar", "models_group"]
+__all__ = ["DownloadBar", "models_group", "weights_facts"]
 
 
 @click.group("models", short_help="List, download, convert and check weights files.")
@@ -141,6 +141,18 @@ def verify_command(file: str) -> None:
 
     Prints its hashes, whether it is one of the models that have a name, and what is in it.
     """
+    for key, value in weights_facts(file).items():
+        click.echo(f"{key + ':':13}{value}")
+
+
+def weights_facts(file: str) -> dict[str, str]:
+    """What a weights file is, by a name for each fact: it is hashed and loaded.
+
+    Raises
+    ------
+    InputFileNotFoundError, ModelError
+        See `open_model`; or the file of a model with a name has another hash.
+    """
     from rosgeo.errors import ModelError
     from rosgeo.model.registry import MODELS, open_model, resolve_model
 
@@ -153,15 +165,15 @@ def verify_command(file: str) -> None:
             f"{path} is not {file}: expected {asked.hash}, found {hashes[asked.hash.partition(':')[0]]}; "
             f"it is damaged, or another file: run rosgeo models download {file} to replace it"
         )
-    click.echo(f"{'file:':13}{path}")
-    for algorithm, digest in hashes.items():
-        click.echo(f"{algorithm + ':':13}{digest}")
-    click.echo(f"{'registered:':13}{known or _unknown(path)}")
-
     loaded = open_model(path)
-    click.echo(f"{'name:':13}{loaded.name}")
-    click.echo(f"{'format:':13}{loaded.kind}, {_container(path)}")
-    click.echo(f"{'holds:':13}{_counts(loaded.network)}")
+    return {
+        "file": str(path),
+        **hashes,
+        "registered": known or _unknown(path),
+        "name": loaded.name,
+        "format": f"{loaded.kind}, {_container(path)}",
+        "holds": _counts(loaded.network),
+    }
 
 
 class DownloadBar:

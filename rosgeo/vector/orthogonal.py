@@ -14,7 +14,7 @@ from shapely import MultiPolygon, Polygon
 
 from rosgeo.types import FloatArray, RasterGrid
 
-__all__ = ["ground_matrix", "orthogonal"]
+__all__ = ["ground_matrix", "ground_scale_m", "orthogonal"]
 
 AnyPolygon: TypeAlias = Polygon | MultiPolygon
 
@@ -66,18 +66,30 @@ def ground_matrix(grid: RasterGrid, point_px: FloatArray) -> FloatArray:
         Times a step (x, y) in pixels: the same step to the east and north, in a unit that keeps areas (determinant 1 or -1). Of the map
         frame where there is no CRS, or none that leads to WGS 84.
     """
-    ends = grid.mapping.to_map(point_px + np.array([[0, 0], [_STEP_PX, 0], [0, _STEP_PX]]))
-    to_degrees = None if grid.crs is None else _to_degrees(grid.crs)
-    steps = ends[1:] - ends[0]
-    if to_degrees is not None:
-        x, y = to_degrees.transform(*ends.T)
-        azimuth, _, distance = Geod(ellps="WGS84").inv(x[[0, 0]], y[[0, 0]], x[1:], y[1:])
-        steps = np.stack([distance * np.sin(np.radians(azimuth)), distance * np.cos(np.radians(azimuth))], axis=1)
+    steps, _ = _steps(grid, point_px)
     size = abs(np.linalg.det(steps))
     if not np.isfinite(steps).all() or size == 0:
         return np.eye(2)
     matrix: FloatArray = steps.T / math.sqrt(size)
     return matrix
+
+
+def ground_scale_m(grid: RasterGrid) -> float | None:
+    """Side of a pixel on the ground in the raster's middle, in metres; None where no CRS leads to WGS 84."""
+    steps, in_metres = _steps(grid, np.array([grid.width / 2, grid.height / 2]))
+    size = float(abs(np.linalg.det(steps)))
+    return math.sqrt(size) / _STEP_PX if in_metres and math.isfinite(size) else None
+
+
+def _steps(grid: RasterGrid, point_px: FloatArray) -> tuple[FloatArray, bool]:
+    """Where `_STEP_PX` pixels to the right and down lead, a row each: to the east and north in metres, or in the map's units."""
+    ends = grid.mapping.to_map(point_px + np.array([[0, 0], [_STEP_PX, 0], [0, _STEP_PX]]))
+    to_degrees = None if grid.crs is None else _to_degrees(grid.crs)
+    if to_degrees is None:
+        return ends[1:] - ends[0], False
+    x, y = to_degrees.transform(*ends.T)
+    azimuth, _, distance = Geod(ellps="WGS84").inv(x[[0, 0]], y[[0, 0]], x[1:], y[1:])
+    return np.stack([distance * np.sin(np.radians(azimuth)), distance * np.cos(np.radians(azimuth))], axis=1), True
 
 
 @lru_cache(maxsize=8)
