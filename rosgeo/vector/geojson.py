@@ -42,7 +42,8 @@ def on_the_globe(polygons: npt.NDArray[Any]) -> npt.NDArray[Any]:
     with np.errstate(invalid="ignore"):
         crossing = (high - low > 180) | (high > 180) | (low < -180)
     for i in np.flatnonzero(crossing):
-        shape = antimeridian.fix_shape(shapely.geometry.mapping(polygons[i]))
+        # Straight lines in degrees, as RFC 7946 (3.1.1) understands them.
+        shape = antimeridian.fix_shape(shapely.geometry.mapping(polygons[i]), great_circle=False)
         cut[i] = shapely.geometry.shape(shape)
     rounded = shapely.set_precision(shapely.make_valid(cut), 10.0**-DIGITS)
     return np.array([None if p is None else _polygonal(p) for p in rounded] + [None], dtype=object)[:-1]
