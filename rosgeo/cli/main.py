@@ -67,7 +67,11 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__
 @click.option("-v", "--verbose", is_flag=True, help="Say what is done.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(verbose: bool, debug: bool) -> None:
-    """Exact outlines in your GIS from rasters and boxes."""
+    """Exact outlines in your GIS from rasters and boxes.
+
+    \b
+    rosgeo segment scene.tif boxes.gpkg
+    """  # noqa: D301 - the \\b is click's own mark, a backspace
     logging.basicConfig(level=logging.INFO if verbose or debug else logging.ERROR, format="%(name)s: %(message)s")
     logging.getLogger("rasterio").setLevel(logging.CRITICAL)
     warnings.showwarning = _show_warning
