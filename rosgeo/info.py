@@ -227,7 +227,8 @@ def _layer(name: str) -> Facts | None:
     records = [(info.get("layer_metadata") or {}).get("rosgeo") for info in infos]
     main = next((i for i, record in enumerate(records) if record), 0)
     info = infos[main]
-    record = json.loads(records[main]) if records[main] else None
+    text = records[main]
+    record = json.loads(text) if text else None
     if record is None and info["driver"] == "GeoJSON" and Path(name).is_file():
         record = tail_member(name, "rosgeo")
     facts = _vector_facts(

@@ -51,7 +51,7 @@ def test_bash_completes(cli: Cli, tmp_path: Path) -> None:
     script = cli("completion", "bash").stdout
     program = f"""
 {script}
-answer() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _rosgeo_completion; echo "${{COMPREPLY[@]}}"; }}
+answer() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _rosgeo_completion rosgeo; echo "${{COMPREPLY[@]}}"; }}
 answer rosgeo se
 answer rosgeo segment --orth
 answer rosgeo segment --crop p

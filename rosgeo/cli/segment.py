@@ -19,19 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["segment_command"]
 
 
-class _Holes(click.ParamType):
+def _holes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | str | None:
     """``all``, or a number of square pixels."""
-
-    name = "holes"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return value if value == "all" else float(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither a number of square pixels nor all", param, ctx)
-
-
-_HOLES = _Holes()
+    try:
+        return value if value in (None, "all") else float(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither a number of square pixels nor all") from None
 
 
 @click.command("segment", short_help="Boxes on a raster to outlines in a layer.")
@@ -145,7 +138,9 @@ _HOLES = _Holes()
     metavar="PX2",
     help="Smallest part and hole, in square pixels.  [default: 1 % of the box]",
 )
-@click.option("--fill-holes", type=_HOLES, metavar="PX2|all", help="Fill every hole, or those smaller than this, in square pixels.")
+@click.option(
+    "--fill-holes", callback=_holes, metavar="PX2|all", help="Fill every hole, or those smaller than this, in square pixels."
+)
 @click.option("--orthogonal", is_flag=True, help="Right angles, for buildings.")
 @click.option(
     "--simplify",

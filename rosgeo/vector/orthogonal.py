@@ -120,8 +120,9 @@ def orthogonal(polygon: AnyPolygon, to_ground: FloatArray, tolerance: float) -> 
 
     Notes
     -----
-    The main direction is the mean of four times the angle of the simplified outline's edges, by the square of their length. Each edge
-    becomes level or upright along it; successive ones of one kind become one, at the weighted median of what they stand for; steps
+    Three directions are tried, and that is taken which changes the part least: the mean of four times the angle of the simplified
+    outline's edges, by the square of their length; the longest edge; the tightest rectangle. Each edge becomes level or upright
+    along it; successive ones of one kind become one, at the weighted median of what they stand for; steps
     shorter than twice the tolerance are taken into their neighbours, shortest first.
     """
     parts = [_part(part, to_ground, tolerance) for part in shapely.get_parts(polygon)]
@@ -133,15 +134,23 @@ def orthogonal(polygon: AnyPolygon, to_ground: FloatArray, tolerance: float) -> 
 
 
 def _part(part: Polygon, to_ground: FloatArray, tolerance: float) -> Any:
-    ground = shapely.transform(part, lambda points: points @ to_ground.T)
-    angle = _main_angle(ground.exterior, tolerance)
+    """A part with right angles along the direction that changes it least; the part itself where none does well."""
+    exterior = shapely.transform(part.exterior, lambda points: points @ to_ground.T)
+    squared = [_along(angle, part, to_ground, tolerance) for angle in _angles(exterior, tolerance)]
+    ious = [_iou(shape, part) if shape is not None and shape.is_valid else 0.0 for shape in squared]
+    best = int(np.argmax(ious))
+    return squared[best] if ious[best] >= _LEAST_IOU else part
+
+
+def _along(angle: float, part: Polygon, to_ground: FloatArray, tolerance: float) -> Any:
+    """A part with right angles along a direction, in radians on the ground; None where it is no such shape."""
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     there = turn @ to_ground
     back = np.linalg.inv(there)
     rings = [np.asarray(ring.coords) @ there.T for ring in (part.exterior, *part.interiors)]
     squared = [_squared(ring, tolerance) for ring in rings]
     if squared[0] is None:
-        return part
+        return None
     holes = [
         shapely.box(*Polygon(ring).bounds) if square is None else square
         for ring, square in zip(rings[1:], squared[1:], strict=True)
@@ -149,15 +158,16 @@ def _part(part: Polygon, to_ground: FloatArray, tolerance: float) -> Any:
     ]
     # One that comes to cross the outline is cut off at it.
     straight = shapely.difference(squared[0], shapely.union_all(holes)) if holes else squared[0]
-    result = shapely.transform(straight, lambda points: points @ back.T)
-    return result if result.is_valid and _iou(result, part) >= _LEAST_IOU else part
+    return shapely.transform(straight, lambda points: points @ back.T)
 
 
-def _main_angle(ring: Any, tolerance: float) -> float:
-    """The direction, in radians, of which right angles best suit a ring."""
+def _angles(ring: Any, tolerance: float) -> list[float]:
+    """Directions, in radians, along which a ring may have its right angles: of all its edges, the longest, its tightest rectangle."""
     edges = np.diff(shapely.get_coordinates(shapely.simplify(ring, tolerance)), axis=0)
+    sides = np.diff(shapely.get_coordinates(shapely.minimum_rotated_rectangle(ring)), axis=0)
     length, angle = np.hypot(*edges.T), np.arctan2(edges[:, 1], edges[:, 0])
-    return float(np.angle(np.sum(length**2 * np.exp(4j * angle))) / 4)
+    mean = np.angle(np.sum(length**2 * np.exp(4j * angle))) / 4
+    return [float(mean), float(angle[np.argmax(length)]), *np.arctan2(sides[:1, 1], sides[:1, 0]).tolist()]
 
 
 def _squared(ring: FloatArray, tolerance: float) -> Polygon | None:
