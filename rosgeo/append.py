@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import shapely
 
 from rosgeo.errors import OptionError, OutputError
-from rosgeo.types import BoolArray, Boxes, FloatArray
+from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid
+from rosgeo.vector.gpkg import PROMPTS_LAYER
 from rosgeo.vector.read import crs_label
-from rosgeo.vector.write import read_held, read_record, read_written
+from rosgeo.vector.write import read_record, read_written
 
-__all__ = ["Held", "add_to", "encode_boxes", "read_held_result", "unheld"]
+__all__ = ["Held", "add_to", "read_held_result", "unheld"]
 
 _SAME_BOX_PX = 1 / 16
 """Boxes whose sides all lie closer are one: more than another CRS or format changes, less than anybody means."""
@@ -37,14 +38,19 @@ class Held:
         As it was written.
     record : dict
         Of the last run that wrote it.
-    boxes_px : float64 array (N, 4)
-        The prompts, pixel frame along the axes of that run; NaN for what was no box.
+    prompts_map : object array (N,)
+        The boxes of the rows, polygons in the map frame of the scene; None for what was no box.
     """
 
     path: Path
     result: gpd.GeoDataFrame
     record: dict[str, Any]
-    boxes_px: FloatArray
+    prompts_map: npt.NDArray[np.object_]
+
+    def boxes_px(self, grid: RasterGrid) -> FloatArray:
+        """The prompts (N, 4) in the pixel frame of a raster; NaN for what was no box."""
+        bounds: FloatArray = shapely.bounds(shapely.transform(self.prompts_map, grid.mapping.to_px))
+        return bounds
 
     def require_same(self, facts: dict[str, Any], scene: str) -> None:
         """Raise OptionError, with what changed, where a run would not give the rows that this result holds."""
@@ -54,9 +60,9 @@ class Held:
             what = "; ".join(f"{key} was {old.get(key)}, is {new.get(key)}" for key in changed[:3])
             raise OptionError(f"--append: {self.path} was made in another way ({what}). Run as then, or name another output")
 
-    def joined(self, boxes: Boxes) -> Boxes:
+    def joined(self, boxes: Boxes, grid: RasterGrid) -> Boxes:
         """The prompts that are held and then new ones, numbered anew."""
-        xyxy = np.concatenate([self.boxes_px, boxes.xyxy])
+        xyxy = np.concatenate([self.boxes_px(grid), boxes.xyxy])
         return replace(boxes, xyxy=xyxy, ids=np.arange(len(xyxy)))
 
     @property
@@ -81,15 +87,6 @@ def _listed(value: Any) -> Any:
     return [_listed(v) for v in value] if isinstance(value, tuple | list) else value
 
 
-def encode_boxes(boxes_px: FloatArray) -> str:
-    """Boxes (N, 4) as text: float32, little-endian, base64. Within 1/100 px up to rasters of 100,000 px."""
-    return base64.b64encode(np.ascontiguousarray(boxes_px, dtype="<f4").tobytes()).decode("ascii")
-
-
-def _decode_boxes(text: str) -> FloatArray:
-    return np.frombuffer(base64.b64decode(text), dtype="<f4").reshape(-1, 4).astype(np.float64)
-
-
 def read_held_result(path: str | Path) -> Held:
     """The result of an earlier run with its prompts.
 
@@ -101,15 +98,13 @@ def read_held_result(path: str | Path) -> Held:
     target = Path(path)
     if target.suffix.lower() != ".gpkg":
         raise OutputError(f"--append: {target} holds no record of its run; boxes can be added to a .gpkg only")
-    record, held = read_record(target), read_held(target)
-    result = read_written(target)
-    boxes_px = _decode_boxes(held) if held is not None else np.zeros((0, 4))
-    if len(boxes_px) != len(result):
+    record, result, prompts = read_record(target), read_written(target), read_written(target, PROMPTS_LAYER)
+    if len(prompts) != len(result):
         raise OutputError(
-            f"--append: {target} has {len(result)} rows, but its record tells of {len(boxes_px)} boxes; rows were added or removed "
-            "since, or it was made by rosgeo 0.1. Name another output"
+            f"--append: {target} has {len(result)} outlines and {len(prompts)} prompts; rows were added or removed since rosgeo wrote it, "
+            "expected one prompt for each outline. Name another output"
         )
-    return Held(target, result, record, boxes_px)
+    return Held(target, result, record, prompts.geometry.to_numpy())
 
 
 def unheld(boxes_px: FloatArray, held_px: FloatArray) -> BoolArray:

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from rosgeo.append import Held, add_to, encode_boxes, read_held_result
+from rosgeo.append import Held, add_to, read_held_result
 from rosgeo.errors import OptionError, RunInterruptedError
 from rosgeo.executors import Progress, Tally, collect, run_local, run_on_cluster
 from rosgeo.geometry.plan import Plan
@@ -27,11 +27,13 @@ from rosgeo.options import SegmentOptions, make_options
 from rosgeo.prepare import prepare
 from rosgeo.prompts import Prompts
 from rosgeo.provenance import run_record
+from rosgeo.raster.bands import Stretch
 from rosgeo.raster.crops import CropReader
 from rosgeo.raster.source import RasterSource, open_source
 from rosgeo.tiles import TileRunner
 from rosgeo.types import Boxes, Tile
 from rosgeo.vector.coco import Picture
+from rosgeo.vector.gpkg import prompts_frame
 from rosgeo.vector.neighbours import simplify_together
 from rosgeo.vector.result import ObjectResult, assemble_result
 from rosgeo.vector.write import check_outputs, write_results
@@ -41,7 +43,17 @@ if TYPE_CHECKING:
     from distributed import Client
     from pyproj import CRS
 
-__all__ = ["SegmentOptions", "SegmentRun", "open_segmenter", "segment", "segment_run"]
+__all__ = [
+    "SegmentOptions",
+    "SegmentRun",
+    "cluster_work",
+    "deciding_options",
+    "interrupted_text",
+    "open_segmenter",
+    "run_facts",
+    "segment",
+    "segment_run",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -293,7 +305,7 @@ def segment_run(
             with told_of(journal), closing(_work(tiles, scene, prompts, reader, segmenter, options, client)) as work:
                 objects += collect(work, dict(tiles), journal, tally)
         except KeyboardInterrupt:
-            raise RunInterruptedError(_interrupted(tally, journal)) from None
+            raise RunInterruptedError(interrupted_text(tally, journal)) from None
         finally:
             if journal is not None:
                 journal.close()
@@ -301,7 +313,7 @@ def segment_run(
     result = assemble_result(frame, objects, source.grid.crs, segmenter.model.name, out_crs=ready.out_crs, rows=ready.rows)
     boxes_px = prompts.boxes_px
     if held is not None:
-        result, boxes_px = add_to(held, result), held.joined(boxes_px)
+        result, boxes_px = add_to(held, result), held.joined(boxes_px, source.grid)
     record = run_record(
         **facts,
         inputs={"scene": source.name, "boxes": ready.boxes_name},
@@ -312,7 +324,8 @@ def segment_run(
     )
     if outputs:
         with told_of(journal):
-            write_results(result, outputs, record, encode_boxes(boxes_px.xyxy), picture)
+            boxes_map = prompts_frame(boxes_px, source.grid, result["rosgeo_id"], result["rosgeo_status"])
+            write_results(result, outputs, record, boxes_map, picture=picture)
     if journal is not None:
         journal.remove()
     return SegmentRun(result, record, boxes_px, prompts.axes)
@@ -346,7 +359,8 @@ def _skipped(plan: Plan) -> list[ObjectResult]:
     return invalid + [ObjectResult(int(i), "outside") for i in np.flatnonzero(plan.outside)]
 
 
-def _interrupted(tally: Tally, journal: Journal | None) -> str:
+def interrupted_text(tally: Tally, journal: Journal | None) -> str:
+    """What an interrupted run says."""
     go_on = "" if journal is None else "; run the same command with --resume to go on"
     return f"interrupted with {tally.done} of {tally.total} objects done{go_on}"
 
@@ -363,14 +377,29 @@ def _work(
     """Run tiles here, or on a cluster; the results as they come, each with the number of its tile."""
     if client is None:
         return run_local(tiles, TileRunner(reader, segmenter, options.outline))
+    return cluster_work(tiles, scene, reader.bands, reader.stretch, segmenter, options, client, upright=prompts.axes == "map")
+
+
+def cluster_work(
+    tiles: Sequence[tuple[int, Tile]],
+    scene: Any,
+    bands: tuple[int, int, int],
+    stretch: Stretch,
+    segmenter: Segmenter,
+    options: SegmentOptions,
+    client: Client,
+    *,
+    upright: bool = False,
+) -> Generator[tuple[int, ObjectResult]]:
+    """Run tiles on a cluster; see `ClusterJob` for the parameters, and `run_on_cluster` for what comes."""
     from rosgeo.cluster import ClusterJob, run_job
 
     job = ClusterJob(
         key=uuid4().hex,
         scene=scene,
-        upright=prompts.axes == "map",
-        bands=reader.bands,
-        stretch=reader.stretch,
+        upright=upright,
+        bands=bands,
+        stretch=stretch,
         outline=options.outline,
         sha256=segmenter.model.sha256,
         **{key: getattr(options, key) for key in _OF_THE_MODEL},
@@ -387,14 +416,25 @@ def _deciding_facts(
     """Everything that decides a run's results, as text by name; what only decides how fast they come is left out."""
     path = Path(scene) if isinstance(scene, str | Path) and Path(scene).is_file() else None
     boxes = sha256(boxes_px.xyxy.tobytes() + "".join(map(str, frame.columns)).encode()).hexdigest()[:16]
-    fixed = {key: value for key, value in facts.items() if key not in ("options", "device")}
-    options = {f"option {key}": value for key, value in facts["options"].items() if key not in ("batch_size", "device")}
     place = {"scene": source.name, "scene size": source.grid.shape, "boxes": f"{len(frame)} rows, {boxes}"}
     file = {} if path is None else {"scene file": f"{path.stat().st_size} bytes of {path.stat().st_mtime_ns}"}
-    return {key: json.dumps(value, default=str) for key, value in {**place, **file, **fixed, **options}.items()}
+    return deciding_options({**place, **file}, facts)
+
+
+def deciding_options(place: dict[str, Any], facts: dict[str, Any]) -> dict[str, str]:
+    """`place` and those of `run_facts` that decide a run's results, as text by name."""
+    fixed = {key: value for key, value in facts.items() if key not in ("options", "device")}
+    options = {f"option {key}": value for key, value in facts["options"].items() if key not in ("batch_size", "device")}
+    return {key: json.dumps(value, default=str) for key, value in {**place, **fixed, **options}.items()}
 
 
 def _facts(options: SegmentOptions, segmenter: Segmenter, reader: CropReader, axes: str) -> dict[str, Any]:
+    return run_facts(options, segmenter, reader.bands, reader.stretch, axes)
+
+
+def run_facts(
+    options: SegmentOptions, segmenter: Segmenter, bands: tuple[int, int, int], stretch: Stretch, axes: str
+) -> dict[str, Any]:
     """What a run's record says of model, options and picture."""
     model = segmenter.model
     return {
@@ -409,7 +449,7 @@ def _facts(options: SegmentOptions, segmenter: Segmenter, reader: CropReader, ax
         "device": str(segmenter.device),
         "precision": str(segmenter.dtype).removeprefix("torch."),
         "options": asdict(options),
-        "bands": list(reader.bands),
-        "stretch": reader.stretch.record(),
+        "bands": list(bands),
+        "stretch": stretch.record(),
         "axes": axes,
     }

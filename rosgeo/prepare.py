@@ -109,7 +109,7 @@ def prepare(
     )
     rows = frame.index.to_numpy(dtype=np.int64) if isinstance(boxes, str | Path) else np.arange(len(frame))
     if held is not None:
-        new = unheld(prompts.boxes_px.xyxy, held.boxes_px)
+        new = unheld(prompts.boxes_px.xyxy, held.boxes_px(prompts.source.grid))
         frame, rows, prompts = frame[new], rows[new], prompts.of(new)
     plan = make_plan(prompts.boxes_px, prompts.usable, prompts.source.grid.shape, options.crop)
     reader = open_reader(prompts.source, bands=options.bands, stretch=rule, padding_rgb=PADDING_RGB)

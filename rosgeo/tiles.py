@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -14,7 +15,21 @@ from rosgeo.vector.orthogonal import ground_matrix
 from rosgeo.vector.polygonize import OutlineOptions, map_precision, mask_to_polygon, polygon_to_map
 from rosgeo.vector.result import ObjectResult
 
-__all__ = ["TileRunner"]
+__all__ = ["Runner", "TileRunner", "run_tile"]
+
+
+class Runner(Protocol):
+    """What an executor needs to know of the work."""
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """The model."""
+
+    def crops(self, tile: Tile) -> Iterator[Crop | ObjectResult]:
+        """The crop of each box, or what became of it without one; read as they are asked for, by one thread at a time."""
+
+    def result(self, mask: ObjectMask, box_px: FloatArray) -> ObjectResult:
+        """The result of one mask; `box_px` (4,) is its prompt. May run in any thread."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +50,12 @@ class TileRunner:
     segmenter: Segmenter
     outline: OutlineOptions
 
-    def crops(self, tile: Tile) -> Iterator[Crop | int]:
-        """The crop of each box that holds a valid pixel, and the rows of the others; read as they are asked for."""
+    def crops(self, tile: Tile) -> Iterator[Crop | ObjectResult]:
+        """The crop of each box that holds a valid pixel, and ``nodata`` for the others; read as they are asked for."""
         self.reader.hold(tile.windows)
         for window, box, row in zip(tile.windows, tile.boxes.xyxy, tile.boxes.ids, strict=True):
             crop = self.reader.read(window, box, int(row))
-            yield crop if _sees_box(crop) else int(row)
+            yield crop if _sees_box(crop) else ObjectResult(int(row), "nodata")
 
     def result(self, mask: ObjectMask, box_px: FloatArray) -> ObjectResult:
         """The result of one mask; `box_px` (4,) is its prompt. May run in any thread."""
@@ -54,18 +69,23 @@ class TileRunner:
 
     def run(self, tile: Tile) -> list[ObjectResult]:
         """All results of a tile, one after the other."""
-        boxes = dict(zip(tile.boxes.ids.tolist(), tile.boxes.xyxy, strict=True))
-        skipped: list[ObjectResult] = []
+        return run_tile(self, tile)
 
-        def with_ground() -> Iterator[Crop]:
-            for item in self.crops(tile):
-                if isinstance(item, int):
-                    skipped.append(ObjectResult(item, "nodata"))
-                else:
-                    yield item
 
-        found = [self.result(mask, boxes[mask.id]) for mask in self.segmenter.segment(with_ground())]
-        return found + skipped
+def run_tile(runner: Runner, tile: Tile) -> list[ObjectResult]:
+    """All results of a tile, one after the other."""
+    boxes = dict(zip(tile.boxes.ids.tolist(), tile.boxes.xyxy, strict=True))
+    skipped: list[ObjectResult] = []
+
+    def with_ground() -> Iterator[Crop]:
+        for item in runner.crops(tile):
+            if isinstance(item, ObjectResult):
+                skipped.append(item)
+            else:
+                yield item
+
+    found = [runner.result(mask, boxes[mask.id]) for mask in runner.segmenter.segment(with_ground())]
+    return found + skipped
 
 
 def _sees_box(crop: Crop) -> bool:

@@ -171,7 +171,7 @@ def test_a_result_whose_rows_were_edited_is_refused(write_raster: WriteRaster, t
         for (name,) in triggers:
             file.execute(f'DROP TRIGGER "{name}"')
         file.execute("DELETE FROM masks WHERE name = 'box 0'")
-    with pytest.raises(OutputError, match="rows were added or removed"):
+    with pytest.raises(OutputError, match="1 outlines and 2 prompts; rows were added or removed"):
         run(scene, boxes([0, 1]), output, append=True)
 
 

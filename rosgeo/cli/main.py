@@ -12,13 +12,16 @@ import click
 
 from rosgeo import __version__
 from rosgeo.cli.completion import completion_command
+from rosgeo.cli.convert import convert_group
 from rosgeo.cli.demo import demo_command
 from rosgeo.cli.doctor import doctor_command
 from rosgeo.cli.evaluate import evaluate_command
 from rosgeo.cli.info import info_command
 from rosgeo.cli.models import models_group
+from rosgeo.cli.qgis import qgis_group
 from rosgeo.cli.segment import segment_command
 from rosgeo.cli.train import train_command
+from rosgeo.cli.video import video_command
 from rosgeo.errors import RosgeoError, UserInputError
 
 __all__ = ["main"]
@@ -78,6 +81,7 @@ def main(verbose: bool, debug: bool) -> None:
 
 
 main.add_command(segment_command)
+main.add_command(video_command)
 main.add_command(train_command)
 main.add_command(evaluate_command)
 main.add_command(demo_command)
@@ -85,3 +89,5 @@ main.add_command(models_group)
 main.add_command(info_command)
 main.add_command(doctor_command)
 main.add_command(completion_command)
+main.add_command(convert_group)
+main.add_command(qgis_group)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -67,6 +68,13 @@ def cluster_client(workers: int | None, scheduler: str | None) -> Iterator[Any]:
         yield client
 
 
+def _seconds(text: str | None) -> float:
+    try:
+        return float(text or 10)
+    except ValueError:
+        return 10.0
+
+
 class ProgressBar:
     """Progress on standard error, as a context manager that gives the pipeline's callback.
 
@@ -76,13 +84,13 @@ class ProgressBar:
     ----------
     shown : bool
         False shows nothing.
-    every : float
-        Seconds between two plain lines.
+    every : float, optional
+        Seconds between two plain lines. Default: 10, or the environment variable ROSGEO_PROGRESS_S, for programs that read them.
     """
 
-    def __init__(self, *, shown: bool = True, every: float = 10.0) -> None:
+    def __init__(self, *, shown: bool = True, every: float | None = None) -> None:
         self._shown = shown
-        self._every = every
+        self._every = _seconds(os.environ.get("ROSGEO_PROGRESS_S")) if every is None else every
         self._bar: Any = None
         self._started = self._said = time.monotonic()
         self._first = 0

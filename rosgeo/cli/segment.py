@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rosgeo.options import SegmentOptions
     from rosgeo.pipeline import SegmentRun
 
-__all__ = ["segment_command"]
+__all__ = ["segment_command", "segment_options"]
 
 
 def _holes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | str | None:
@@ -205,7 +205,7 @@ def segment_command(
     """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.pipeline import segment_run
 
-    options = _options(choices)
+    options = segment_options(choices)
     if dry_run:
         from rosgeo.estimate import estimate_run
 
@@ -239,7 +239,8 @@ def segment_command(
 _OF_THE_OUTLINE = ("outline", "parts", "min_area", "simplify", "fill_holes", "orthogonal")
 
 
-def _options(choices: dict[str, Any]) -> SegmentOptions:
+def segment_options(choices: dict[str, Any]) -> SegmentOptions:
+    """The options of a run, from the values of the options of ``rosgeo segment``."""
     from rosgeo.geometry.windows import CropPolicy
     from rosgeo.options import SHARE_FACTOR, SegmentOptions
     from rosgeo.raster.bands import parse_bands

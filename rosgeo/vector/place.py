@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rosgeo.errors import OutputError
+from rosgeo.errors import OutputError, RosgeoError
 from rosgeo.vector.shapefile import parts_of
 
-__all__ = ["check_output", "naming_errors", "replacing", "replacing_all", "room_on_disk", "writing"]
+__all__ = ["cannot_write", "check_output", "check_place", "naming_errors", "replacing", "replacing_all", "room_on_disk", "writing"]
 
 _LITTLE_ROOM_BYTES = 1e9
 
@@ -36,11 +36,6 @@ def check_output(path: str | Path, *, overwrite: bool, inputs: tuple[str, ...] =
         It exists, is an input, or its folder is missing or not writable.
     """
     target = Path(path)
-    folder = target.parent
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{target}: {folder} is a file, not a folder")
-    if not folder.is_dir():
-        raise OutputError(f"{path}: the folder {folder} does not exist; make it first")
     if target.is_dir():
         raise OutputError(f"{target} is a folder; expected the name of a file")
     for there in _files_of(target):
@@ -48,9 +43,19 @@ def check_output(path: str | Path, *, overwrite: bool, inputs: tuple[str, ...] =
             raise OutputError(f"{there} is an input; name another output")
         if not overwrite:
             raise OutputError(f"{there} exists; pass --overwrite to replace it, or name another output")
+    check_place(target)
+    return target
+
+
+def check_place(target: Path) -> None:
+    """Raise OutputError where the folder of an output is missing or not writable."""
+    folder = target.parent
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{target}: {folder} is a file, not a folder")
+    if not folder.is_dir():
+        raise OutputError(f"{target}: the folder {folder} does not exist; make it first")
     if not os.access(folder, os.W_OK) or not _takes_files(folder):
         raise OutputError(f"{target}: the folder {folder} is not writable")
-    return target
 
 
 def _files_of(target: Path) -> list[Path]:
@@ -145,11 +150,16 @@ def naming_errors(target: Path) -> Iterator[None]:
     """Whatever a driver raises, as an OutputError that names the target; before what is half written goes away and makes room."""
     try:
         yield
-    except OutputError:
+    except RosgeoError:
         raise
     except (RuntimeError, OSError, ValueError, TypeError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(f"{target} cannot be written: {' '.join(reason.split())[:300]}{room_on_disk(target)}") from error
+        raise cannot_write(target, error, room_on_disk(target)) from error
+
+
+def cannot_write(target: Path, error: Exception, room: str) -> OutputError:
+    """What a driver raised as an error that names the target, and what is free on its disk."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return OutputError(f"{target} cannot be written: {' '.join(reason.split())[:300]}{room}")
 
 
 def room_on_disk(path: Path) -> str:

@@ -17,10 +17,10 @@ from shapely import MultiPolygon, Polygon
 
 from rosgeo.errors import OptionError
 from rosgeo.geometry.mapping import pixel_size_map
-from rosgeo.types import CropWindow, Float32Array, FloatArray, ObjectMask, RasterGrid
+from rosgeo.types import CropWindow, Float32Array, FloatArray, ObjectMask, PixelMapping, RasterGrid
 from rosgeo.vector.orthogonal import orthogonal
 
-__all__ = ["OutlineOptions", "geodesic_area_m2", "map_precision", "mask_to_polygon", "polygon_to_map"]
+__all__ = ["OutlineOptions", "geodesic_area_m2", "map_precision", "mask_to_polygon", "polygon_to_map", "polygon_to_px"]
 
 AnyPolygon: TypeAlias = Polygon | MultiPolygon
 
@@ -189,6 +189,15 @@ def polygon_to_map(polygon: AnyPolygon, grid: RasterGrid, precision: float) -> A
     if not parts:
         return None
     return _joined(parts)
+
+
+def polygon_to_px(polygon: AnyPolygon, mapping: PixelMapping) -> AnyPolygon | None:
+    """A polygon of the map frame in the pixel frame, valid; None where nothing is left of it."""
+    moved = shapely.transform(polygon, mapping.to_px)
+    if moved.is_valid:
+        return moved
+    parts = _polygons(moved)
+    return _joined(parts) if parts else None
 
 
 def geodesic_area_m2(polygons: list[AnyPolygon | None], crs: CRS | None) -> FloatArray:

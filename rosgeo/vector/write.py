@@ -10,26 +10,37 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
-import numpy as np
 import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 
 from rosgeo.errors import FormatLossWarning, OutputError
 from rosgeo.vector.coco import Picture, write_coco
+from rosgeo.vector.columns import plain_columns
 from rosgeo.vector.geojson import DIGITS, add_member, in_wgs84
-from rosgeo.vector.place import check_output, naming_errors, replacing, replacing_all, room_on_disk, writing
+from rosgeo.vector.gpkg import finish_geopackage
+from rosgeo.vector.place import (
+    cannot_write,
+    check_output,
+    check_place,
+    naming_errors,
+    replacing,
+    replacing_all,
+    room_on_disk,
+    writing,
+)
 from rosgeo.vector.shapefile import fit_columns, require_small
-from rosgeo.vector.style import add_default_style
+from rosgeo.vector.style import TimeOfRows
 
 __all__ = [
     "LAYER",
     "UNDEFINED_CARTESIAN",
+    "cannot_write",
     "check_columns",
     "check_output",
     "check_outputs",
+    "check_place",
     "output_driver",
-    "read_held",
     "read_record",
     "read_written",
     "replacing",
@@ -56,9 +67,11 @@ _DRIVERS = {
 }
 
 
-def output_driver(path: str | Path) -> str:
-    """The format that a path's extension asks for; raises OutputError for an unknown one."""
+def output_driver(path: str | Path, *, of_one_picture: bool = True) -> str:
+    """The format that a path's extension asks for; raises OutputError for an unknown one, and for COCO where there is no one picture."""
     suffix = Path(path).suffix.lower()
+    if _DRIVERS.get(suffix) == "COCO" and not of_one_picture:
+        raise OutputError(f"{path}: {suffix} is COCO with one picture, which a clip is not; see --coco, or write .geojson")
     if suffix not in _DRIVERS:
         raise OutputError(f"{path}: no output format for the extension {suffix!r}; expected one of {', '.join(_DRIVERS)}")
     return _DRIVERS[suffix]
@@ -82,16 +95,25 @@ def check_outputs(paths: Sequence[str | Path], *, overwrite: bool, inputs: tuple
     return targets
 
 
-def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, Any], held: str | None = None) -> None:
+def write_result(
+    result: gpd.GeoDataFrame,
+    path: str | Path,
+    record: dict[str, Any],
+    prompts: gpd.GeoDataFrame | None = None,
+    *,
+    time: TimeOfRows | None = None,
+) -> None:
     """`write_results` of one file, not COCO."""
-    write_results(result, [path], record, held)
+    write_results(result, [path], record, prompts, time=time)
 
 
 def write_results(
     result: gpd.GeoDataFrame,
     paths: Sequence[str | Path],
     record: dict[str, Any],
-    held: str | None = None,
+    prompts: gpd.GeoDataFrame | None = None,
+    *,
+    time: TimeOfRows | None = None,
     picture: Picture | None = None,
 ) -> None:
     """Write a result, each file in the format of its extension.
@@ -106,8 +128,10 @@ def write_results(
         The run's record, JSON; goes into a GeoPackage and a FlatGeobuf as the layer's metadata (``rosgeo``), into a GeoParquet as pandas'
         attributes, into GeoJSON as a member of that name, into COCO as ``info.rosgeo``. A Shapefile has no place for it. A GeoPackage
         has a default QGIS style, too.
-    held : str, optional
-        The prompts of the rows, as text; into a GeoPackage as ``rosgeo_boxes``, for runs that add to it.
+    prompts : GeoDataFrame, optional
+        See `prompts_frame`; a GeoPackage gets them as a second layer.
+    time : TimeOfRows, optional
+        For that style.
     picture : Picture, optional
         The raster of the outlines, for COCO.
 
@@ -125,11 +149,17 @@ def write_results(
     with replacing_all(targets) as partials:
         for target, partial in zip(targets, partials, strict=True):
             with naming_errors(target):
-                _write_file(result, target, partial, record, held, picture)
+                _write_file(result, target, partial, record, prompts, time, picture)
 
 
 def _write_file(
-    result: gpd.GeoDataFrame, target: Path, partial: Path, record: dict[str, Any], held: str | None, picture: Picture | None
+    result: gpd.GeoDataFrame,
+    target: Path,
+    partial: Path,
+    record: dict[str, Any],
+    prompts: gpd.GeoDataFrame | None,
+    time: TimeOfRows | None,
+    picture: Picture | None,
 ) -> None:
     driver = output_driver(target)
     if driver == "GeoParquet":
@@ -139,7 +169,7 @@ def _write_file(
             raise OutputError(f"{target}: COCO needs the raster of the outlines")
         write_coco(result, partial, picture, record)
     else:
-        lost = _write_layer(_plain_columns(result, driver, target), partial, driver, record, held)
+        lost = _write_layer(plain_columns(result, driver, target), partial, driver, record, prompts, time)
         require_whole(partial, len(result))
         if driver == "ESRI Shapefile":
             require_small(partial, target)
@@ -181,7 +211,7 @@ def check_columns(frame: gpd.GeoDataFrame, path: str | Path) -> None:
             if driver == "GeoParquet":
                 _write_parquet(rows, probe, {})
             elif driver != "COCO":  # which holds whatever JSON can, as text where it must
-                _write_layer(_plain_columns(rows, driver, Path(path)), probe, driver, {})
+                _write_layer(plain_columns(rows, driver, Path(path)), probe, driver, {})
     except OutputError:
         raise
     except Exception as error:  # whatever a driver raises for a column that it cannot hold
@@ -190,7 +220,14 @@ def check_columns(frame: gpd.GeoDataFrame, path: str | Path) -> None:
         raise OutputError(f"{path} cannot hold the input's columns {columns}: {reason}") from error
 
 
-def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[str, Any], held: str | None = None) -> list[str]:
+def _write_layer(
+    frame: gpd.GeoDataFrame,
+    path: Path,
+    driver: str,
+    record: dict[str, Any],
+    prompts: gpd.GeoDataFrame | None = None,
+    time: TimeOfRows | None = None,
+) -> list[str]:
     """Write a layer with a driver of GDAL; gives what the format cannot hold as it is, in words."""
     options: dict[str, Any] = {}
     lost: list[str] = []
@@ -203,7 +240,7 @@ def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[
             # A column of the input called fid is data, and need not be unique.
             "FID": _free_name("fid", names),
             "GEOMETRY_NAME": geometry_column,
-            "layer_metadata": metadata | ({} if held is None else {"rosgeo_boxes": held}),
+            "layer_metadata": metadata,
             # The version that QGIS 3.22 and its contemporaries read without a warning.
             "VERSION": "1.2",
         }
@@ -229,7 +266,7 @@ def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[
         warnings.filterwarnings("ignore", category=RuntimeWarning, module="pyogrio")
         pyogrio.write_dataframe(frame, path, driver=driver, **promote, **options)
     if driver == "GPKG":
-        add_default_style(path, LAYER, geometry_column)
+        finish_geopackage(path, LAYER, geometry_column, record, prompts, no_crs=UNDEFINED_CARTESIAN, time=time)
     elif driver == "GeoJSON":
         if frame.crs is None:
             _say_no_crs(path)
@@ -247,39 +284,6 @@ def _free_name(wanted: str, taken: set[str]) -> str:
     return wanted if wanted not in taken else _free_name(f"rosgeo_{wanted}", taken)
 
 
-def _plain_columns(result: gpd.GeoDataFrame, driver: str, path: Path) -> gpd.GeoDataFrame:
-    """Columns as GDAL's formats can hold them: names as text, lists and mappings as JSON, further geometries as WKT."""
-    frame = result.copy()
-    active = frame.geometry.name
-    frame.columns = [str(c) for c in frame.columns]
-    lower = [c.lower() for c in frame.columns if c != active]
-    doubled = [c for c in frame.columns if c != active and lower.count(c.lower()) > 1]
-    if doubled and driver == "GPKG":
-        raise OutputError(
-            f"{path}: a GeoPackage cannot tell the input's columns {' and '.join(doubled)} apart by case; write .parquet"
-        )
-    for column in frame.columns:
-        if column == active:
-            continue
-        if isinstance(frame[column], gpd.GeoSeries):
-            frame[column] = frame[column].to_wkt()
-        elif frame[column].dtype == object:
-            frame[column] = [_plain(v) for v in frame[column]]
-        elif str(frame[column].dtype).startswith("timedelta"):
-            frame[column] = frame[column].astype(str)
-        elif str(frame[column].dtype) == "category":
-            frame[column] = frame[column].astype(frame[column].cat.categories.dtype)
-    return frame
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list | tuple | dict):
-        return json.dumps(value, default=str)
-    if isinstance(value, np.ndarray):
-        return json.dumps(value.tolist(), default=str)
-    return value
-
-
 def read_record(path: str | Path) -> dict[str, Any]:
     """The run's record of a GeoPackage or FlatGeobuf that `write_result` wrote; raises OutputError where there is none."""
     metadata = _metadata(path)
@@ -289,14 +293,12 @@ def read_record(path: str | Path) -> dict[str, Any]:
     return record
 
 
-def read_held(path: str | Path) -> str | None:
-    """What `write_result` was given as `held`."""
-    return _metadata(path).get("rosgeo_boxes")
-
-
-def read_written(path: str | Path) -> gpd.GeoDataFrame:
-    """The rows of a GeoPackage that `write_result` wrote."""
-    frame: gpd.GeoDataFrame = pyogrio.read_dataframe(path, layer=LAYER)
+def read_written(path: str | Path, layer: str = LAYER) -> gpd.GeoDataFrame:
+    """The rows of a layer of a GeoPackage that `write_result` wrote; raises OutputError where there is no such layer."""
+    try:
+        frame: gpd.GeoDataFrame = pyogrio.read_dataframe(path, layer=layer)
+    except (DataSourceError, DataLayerError) as error:
+        raise OutputError(f"{path} has no layer {layer!r} of a rosgeo run: {' '.join(str(error).split())[:200]}") from error
     return frame
 
 
