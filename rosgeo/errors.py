@@ -13,6 +13,7 @@ __all__ = [
     "ConfigError",
     "DeviceError",
     "DownloadError",
+    "FormatLossWarning",
     "FrameWarning",
     "InputFileNotFoundError",
     "ModelError",
@@ -102,6 +103,10 @@ class RunInterruptedError(RosgeoError, KeyboardInterrupt):
 
 class RosgeoWarning(UserWarning):
     """Root of all warnings that rosgeo issues."""
+
+
+class FormatLossWarning(RosgeoWarning):
+    """A format of the output cannot hold all of the result as it is."""
 
 
 class FrameWarning(RosgeoWarning):

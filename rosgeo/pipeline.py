@@ -32,9 +32,11 @@ from rosgeo.raster.crops import CropReader
 from rosgeo.raster.source import RasterSource, open_source
 from rosgeo.tiles import TileRunner
 from rosgeo.types import Boxes, Tile
+from rosgeo.vector.coco import Picture
 from rosgeo.vector.gpkg import prompts_frame
+from rosgeo.vector.neighbours import simplify_together
 from rosgeo.vector.result import ObjectResult, assemble_result
-from rosgeo.vector.write import check_output, output_driver, write_result
+from rosgeo.vector.write import check_outputs, write_results
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -54,6 +56,8 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+Outputs = str | Path | Sequence[str | Path]
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ def segment(
     scene: Any,
     boxes: str | Path | gpd.GeoDataFrame,
     *,
-    output: str | Path | None = None,
+    output: Outputs | None = None,
+    class_column: str | None = None,
     overwrite: bool = False,
     model: str | Path = DEFAULT_MODEL,
     adapter: str | Path | None = None,
@@ -103,6 +108,8 @@ def segment(
     parts: str = "all",
     min_area: float | None = None,
     simplify: float = 0.05,
+    fill_holes: float | Literal["all"] | None = None,
+    orthogonal: bool = False,
     boxes_crs: str | CRS | None = None,
     layer: str | None = None,
     where: str | None = None,
@@ -120,8 +127,11 @@ def segment(
         Whatever rasterio opens, or an array with rioxarray's CRS and transform.
     boxes : path or GeoDataFrame
         Polygons of any shape and CRS; their envelope in the raster's pixels is the prompt.
-    output : path, optional
-        Also write the result: .gpkg (with style and record), .parquet, .geojson or .fgb.
+    output : path or sequence of path, optional
+        Also write the result, in the format of each extension: .gpkg (with style and record), .parquet, .geojson (WGS 84, as RFC 7946 has
+        it), .fgb, .shp, or .json (COCO). Either all files are put in place, or none. The first names the run for `resume`.
+    class_column : str, optional
+        Column of the boxes that holds the class, for COCO.
     overwrite : bool
         Replace an existing output.
     model : str or path
@@ -164,7 +174,12 @@ def segment(
     min_area : float, optional
         Smallest part and hole, in square pixels. Default: 1 % of the box.
     simplify : float
-        Tolerance for smooth outlines, in pixels; 0 keeps every vertex.
+        Tolerance in pixels; 0 keeps every vertex. Smooth outlines are simplified one by one; pixel outlines together from 0.7 px on, and
+        those that share an edge go on sharing it (`simplify_neighbours`).
+    fill_holes : float or "all", optional
+        Fill every hole, or those smaller than this, in square pixels.
+    orthogonal : bool
+        Right angles on the ground, for buildings; see `rosgeo.vector.orthogonal`.
     boxes_crs : str or CRS, optional
         CRS of boxes that have none; ``pixel`` for pixel coordinates.
     layer, where : str, optional
@@ -172,8 +187,8 @@ def segment(
     crs : str or CRS, optional
         CRS of the result. Default: the raster's.
     append : bool
-        Where `output` exists already (a GeoPackage): segment only the boxes that it does not hold, and add their rows to it. A box is
-        told by where it lies in the scene.
+        Where `output`, or the first of them, exists already (a GeoPackage): segment only the boxes that it does not hold, and add their
+        rows to it. A box is told by where it lies in the scene.
     resume : bool
         Go on where a killed run of the same input and options to the same `output` was; see `Journal`.
     client : distributed.Client, optional
@@ -218,13 +233,24 @@ def segment(
         parts=parts,
         min_area=min_area,
         simplify=simplify,
+        fill_holes=fill_holes,
+        orthogonal=orthogonal,
         boxes_crs=boxes_crs,
         layer=layer,
         where=where,
         crs=crs,
     )
     return segment_run(
-        scene, boxes, options, output=output, overwrite=overwrite, append=append, resume=resume, client=client, progress=progress
+        scene,
+        boxes,
+        options,
+        output=output,
+        class_column=class_column,
+        overwrite=overwrite,
+        append=append,
+        resume=resume,
+        client=client,
+        progress=progress,
     ).result
 
 
@@ -233,7 +259,8 @@ def segment_run(
     boxes: str | Path | gpd.GeoDataFrame,
     options: SegmentOptions,
     *,
-    output: str | Path | None = None,
+    output: Outputs | None = None,
+    class_column: str | None = None,
     overwrite: bool = False,
     append: bool = False,
     resume: bool = False,
@@ -245,7 +272,7 @@ def segment_run(
 
     Parameters
     ----------
-    scene, boxes, output, overwrite, append, resume, client, progress
+    scene, boxes, output, class_column, overwrite, append, resume, client, progress
         See `segment`.
     options : SegmentOptions
         All else.
@@ -254,22 +281,21 @@ def segment_run(
     """
     started = time.monotonic()
     # Everything that can be wrong with the input is found out before the model is loaded and before a file is touched.
-    if output is not None:
-        inputs = tuple(str(i) for i in (scene, boxes) if isinstance(i, str | Path))
-        output_driver(output)
-        check_output(output, overwrite=overwrite or append, inputs=inputs)
-    held = _held(output, overwrite) if append else None
+    inputs = tuple(str(i) for i in (scene, boxes) if isinstance(i, str | Path))
+    outputs = check_outputs(_as_list(output), overwrite=overwrite or append, inputs=inputs)
+    held = _held(outputs, overwrite) if append else None
     with open_source(scene) as opened:
-        ready = prepare(opened, boxes, options, output, held)
+        picture = Picture(Path(opened.name).name, opened.grid, class_column)
+        ready = prepare(opened, boxes, options, outputs, held, class_column)
         frame, prompts, reader, source = ready.frame, ready.prompts, ready.reader, ready.prompts.source
         segmenter = segmenter or open_segmenter(options)
         facts = _facts(options, segmenter, reader, prompts.axes)
         if held is not None:
             held.require_same(facts, source.name)
         journal = None
-        if output is not None:
+        if outputs:
             deciding = _deciding_facts(facts, source, scene, prompts.boxes_px, frame)
-            journal = Journal(output, deciding, resume=resume)
+            journal = Journal(outputs[0], deciding, resume=resume)
         finished = {} if journal is None else journal.finished
         objects = _skipped(ready.plan) + [result for results in finished.values() for result in results]
         tiles = [(number, tile) for number, tile in enumerate(ready.plan.tiles) if number not in finished]
@@ -283,6 +309,7 @@ def segment_run(
         finally:
             if journal is not None:
                 journal.close()
+    objects = simplify_together(objects, source.grid, options.outline)
     result = assemble_result(frame, objects, source.grid.crs, segmenter.model.name, out_crs=ready.out_crs, rows=ready.rows)
     boxes_px = prompts.boxes_px
     if held is not None:
@@ -295,22 +322,28 @@ def segment_run(
         **({} if held is None else {"added": len(frame), "added_to": held.runs}),
         seconds=time.monotonic() - started,
     )
-    if output is not None:
+    if outputs:
         with told_of(journal):
             boxes_map = prompts_frame(boxes_px, source.grid, result["rosgeo_id"], result["rosgeo_status"])
-            write_result(result, output, record, boxes_map)
+            write_results(result, outputs, record, boxes_map, picture=picture)
     if journal is not None:
         journal.remove()
     return SegmentRun(result, record, boxes_px, prompts.axes)
 
 
-def _held(output: str | Path | None, overwrite: bool) -> Held | None:
+def _held(outputs: Sequence[Path], overwrite: bool) -> Held | None:
     """The result that is to be added to; None where there is none yet."""
-    if output is None or overwrite:
+    if not outputs or overwrite:
         raise OptionError(
             "append adds to an output" + (" and overwrite replaces it; expected one of them" if overwrite else "; none was given")
         )
-    return read_held_result(output) if Path(output).exists() else None
+    return read_held_result(outputs[0]) if outputs[0].exists() else None
+
+
+def _as_list(output: Outputs | None) -> list[str | Path]:
+    if output is None:
+        return []
+    return [output] if isinstance(output, str | Path) else list(output)
 
 
 def open_segmenter(options: SegmentOptions) -> Segmenter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rosgeo.append import Held, unheld
+from rosgeo.errors import OptionError
 from rosgeo.geometry.plan import Plan, make_plan
 from rosgeo.inference.crops import PADDING_RGB
 from rosgeo.options import SegmentOptions
@@ -19,7 +21,7 @@ from rosgeo.raster.source import RasterSource
 from rosgeo.types import IntArray
 from rosgeo.vector.read import parse_crs, read_boxes
 from rosgeo.vector.result import refuse_clashing_columns
-from rosgeo.vector.write import check_columns
+from rosgeo.vector.write import check_columns, output_driver
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -61,8 +63,9 @@ def prepare(
     source: RasterSource,
     boxes: str | Path | gpd.GeoDataFrame,
     options: SegmentOptions,
-    output: str | Path | None = None,
+    outputs: Sequence[str | Path] = (),
     held: Held | None = None,
+    class_column: str | None = None,
 ) -> Prepared:
     """Read and check the input of a run, and plan it.
 
@@ -72,10 +75,12 @@ def prepare(
         The scene, open.
     boxes : path or GeoDataFrame
     options : SegmentOptions
-    output : path, optional
-        Its format must take the columns of the boxes.
+    outputs : sequence of path
+        Their formats must take the columns of the boxes.
     held : Held, optional
         A result; boxes that it holds are left out.
+    class_column : str, optional
+        The boxes must have it, and one of `outputs` be COCO.
 
     Raises
     ------
@@ -87,8 +92,10 @@ def prepare(
     boxes_name = "the GeoDataFrame" if hasattr(boxes, "geometry") else str(boxes)
     frame = read_boxes(boxes, layer=options.layer, where=options.where)
     refuse_clashing_columns(frame, boxes_name)
-    if output is not None:
+    for output in outputs:
         check_columns(frame, output)
+    if class_column is not None:
+        _require_class(class_column, frame, boxes_name, outputs)
     if out_crs is not None:
         require_reachable(source, out_crs)
     prompts = place_boxes(
@@ -107,3 +114,11 @@ def prepare(
     plan = make_plan(prompts.boxes_px, prompts.usable, prompts.source.grid.shape, options.crop)
     reader = open_reader(prompts.source, bands=options.bands, stretch=rule, padding_rgb=PADDING_RGB)
     return Prepared(frame, boxes_name, prompts, plan, reader, out_crs, rows)
+
+
+def _require_class(column: str, frame: gpd.GeoDataFrame, boxes_name: str, outputs: Sequence[str | Path]) -> None:
+    columns = [str(c) for c in frame.columns if c != frame.geometry.name]
+    if column not in columns:
+        raise OptionError(f"--class-column {column!r}: {boxes_name} has no such column; it has: {', '.join(columns) or 'none'}")
+    if not any(output_driver(o) == "COCO" for o in outputs):
+        raise OptionError("--class-column names the categories of a COCO result; add one with -o FILE.json, or leave it out")

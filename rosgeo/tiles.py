@@ -11,6 +11,7 @@ import numpy as np
 from rosgeo.inference.predict import Segmenter
 from rosgeo.raster.crops import CropReader
 from rosgeo.types import Crop, FloatArray, ObjectMask, Tile
+from rosgeo.vector.orthogonal import ground_matrix
 from rosgeo.vector.polygonize import OutlineOptions, map_precision, mask_to_polygon, polygon_to_map
 from rosgeo.vector.result import ObjectResult
 
@@ -61,7 +62,8 @@ class TileRunner:
         if not np.isfinite(mask.logits).all():
             return ObjectResult(mask.id, "failed")
         grid = self.reader.source.grid
-        polygon = mask_to_polygon(mask, box_px, self.outline)
+        to_ground = ground_matrix(grid, box_px.reshape(2, 2).mean(axis=0)) if self.outline.orthogonal else None
+        polygon = mask_to_polygon(mask, box_px, self.outline, to_ground)
         on_map = polygon_to_map(polygon, grid, map_precision(grid)) if polygon is not None else None
         return ObjectResult(mask.id, "empty" if on_map is None else "ok", on_map, mask.predicted_iou, mask.stability)
 

@@ -193,7 +193,7 @@ def segment_video_run(
     video = video or VideoOptions()
     _check_options(video, resume, client)
     if output is not None:
-        output_driver(output)
+        output_driver(output, of_one_picture=False)
         check_output(output, overwrite=overwrite, inputs=tuple(str(i) for i in (frames, tracks) if isinstance(i, str | Path)))
     ready = prepare_video(frames, tracks, options, video, output)
     if check is not None:

@@ -34,7 +34,7 @@ ROOMS = {
     "types": room("errors", BASIS),
     "geometry": room("errors types", f"{BASIS} shapely"),
     "raster": room("errors types geometry tracks.values", f"{BASIS} rasterio xarray rioxarray dask distributed av"),
-    "vector": room("errors types geometry", f"{BASIS} geopandas shapely pyogrio rasterio.features contourpy"),
+    "vector": room("errors types geometry", f"{BASIS} geopandas pandas shapely pyogrio rasterio.features contourpy antimeridian"),
     "model": room("errors types", "numpy torch segment_anything peft safetensors pooch requests"),
     "inference": room("errors types model geometry.windows", "numpy torch"),
     "training": room(LINE, None),
@@ -59,11 +59,16 @@ ROOMS = {
     "cluster": room(f"{LINE} tiles frame_tiles", ""),
     "pipeline": room(f"{LINE} append prompts provenance options prepare tiles journal executors cluster", "numpy dask"),
     "mask_raster": room("errors types geometry raster vector", f"{BASIS} rasterio dask shapely"),
+    "info": room("errors types geometry raster vector", f"{BASIS} rasterio pyogrio pyarrow"),
+    "doctor": room(f"{LINE} provenance pipeline", None),
+    "stac": room("errors types geometry raster vector", f"{BASIS} rasterio shapely antimeridian"),
     "preview": room(f"{LINE} pipeline", None),
     "clip_preview": room("errors types tracks vector", "numpy shapely PIL av"),
     "qgis": room("errors", "qgis"),  # the Processing script runs in QGIS's own Python
     "cli": room(
-        f"{LINE} tracks qgis training options pipeline estimate preview mask_raster video prepare_video clip_preview __init__", None
+        f"{LINE} tracks qgis training options pipeline estimate preview mask_raster stac info doctor video prepare_video clip_preview "
+        "__init__",
+        None,
     ),
     # Not in the table: the package itself, python -m rosgeo, and a folder of data.
     "__init__": room("", ""),

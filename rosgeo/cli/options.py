@@ -12,9 +12,12 @@ from typing import Any
 
 import click
 
-__all__ = ["ProgressBar", "cluster_client", "device_option", "quiet_option"]
+__all__ = ["FILE", "ProgressBar", "cluster_client", "device_option", "quiet_option"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+# Text that a shell completes as the name of a file; what is wrong with the file is said by whoever opens it.
+FILE = click.Path(readable=False)
 
 quiet_option: Decorator = click.option("-q", "--quiet", is_flag=True, help="No progress bar, no summary.")
 device_option: Decorator = click.option(
