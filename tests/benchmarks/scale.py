@@ -97,7 +97,7 @@ from tests.conftest import EllipseSegmenter
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo import pipeline
 marks = {{"start": time.perf_counter()}}
-prepare, write = pipeline.prepare, pipeline.write_result
+prepare, write = pipeline.prepare, pipeline.write_results
 def timed_prepare(*a, **k):
     ready = prepare(*a, **k)
     marks["planned"] = time.perf_counter()
@@ -106,7 +106,7 @@ def timed_write(*a, **k):
     marks["before"] = time.perf_counter()
     write(*a, **k)
     marks["written"] = time.perf_counter()
-pipeline.prepare, pipeline.write_result = timed_prepare, timed_write
+pipeline.prepare, pipeline.write_results = timed_prepare, timed_write
 pipeline.segment_run({scene!r}, {boxes!r}, pipeline.SegmentOptions(), output={output!r}, segmenter=EllipseSegmenter())
 spans = zip(("plan", "run", "write"), ("start", "planned", "before"), ("planned", "before", "written"))
 print(json.dumps({{name: marks[end] - marks[begin] for name, begin, end in spans}}))
