@@ -75,7 +75,7 @@ ROOMS = {
     "__main__": room("cli", ""),
     "demo": room("", ""),
 }
-FORBIDDEN = {"training": {"rasterio", "geopandas", "rioxarray", "pyogrio"}, "preview": set(), "cli": set()}
+FORBIDDEN = {"training": {"rasterio", "geopandas", "rioxarray", "pyogrio"}, "preview": set(), "cli": set(), "doctor": set()}
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
