@@ -91,8 +91,7 @@ def memory(count: int) -> Points:
 
 
 _MANY = 20_000
-"""Boxes from which on what lies between plan and file is left out too, journal included in neither case: a picture and a polygon for each
-would take the better part of an hour."""
+"""Boxes from which on pictures and polygons are left out too, though not the journal: they would take the better part of an hour."""
 
 STUB = """
 import json, sys, time
@@ -116,7 +115,8 @@ if {alone}:
     from rosgeo.vector.result import ObjectResult
     def outlines(tiles, *a):
         for number, tile in tiles:
-            centres, radii = (tile.boxes.xyxy[:, :2] + tile.boxes.xyxy[:, 2:]) / 2, (tile.boxes.xyxy[:, 2:] - tile.boxes.xyxy[:, :2]).min(1) / 2
+            low, high = tile.boxes.xyxy[:, :2], tile.boxes.xyxy[:, 2:]
+            centres, radii = (low + high) / 2, (high - low).min(1) / 2
             for row, shape in zip(tile.boxes.ids.tolist(), shapely.buffer(shapely.points(centres), radii)):
                 yield number, ObjectResult(row, "ok", shape, 0.9, 0.9)
     pipeline._work = outlines
