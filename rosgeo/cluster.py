@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from rosgeo.errors import ClusterError
+from rosgeo.frame_tiles import FrameRunner
 from rosgeo.inference.crops import PADDING_RGB, Resampling
 from rosgeo.inference.predict import Segmenter
 from rosgeo.model.registry import open_model
 from rosgeo.raster.bands import Stretch
 from rosgeo.raster.crops import CropReader
+from rosgeo.raster.frames import FrameSequence
 from rosgeo.raster.source import open_source
 from rosgeo.raster.upright import upright_source
 from rosgeo.tiles import TileRunner
@@ -32,8 +34,8 @@ class ClusterJob:
     ----------
     key : str
         Names the run: what is opened for it is kept until another comes.
-    scene : str or DataArray
-        A name that every worker can open, or a lazy array.
+    scene : str, DataArray or FrameSequence
+        A name that every worker can open, a lazy array, or the frames of a clip; see `FrameSequence.portable`.
     upright : bool
         The scene is seen along the map's axes.
     bands : tuple of three int
@@ -64,7 +66,7 @@ class ClusterJob:
 
 
 _lock = threading.Lock()
-_kept: dict[str, tuple[TileRunner, ExitStack]] = {}
+_kept: dict[str, tuple[TileRunner | FrameRunner, ExitStack]] = {}
 
 
 def run_job(job: ClusterJob, tile: Tile) -> list[ObjectResult]:
@@ -83,7 +85,7 @@ def _close_all() -> None:
         _kept.popitem()[1][1].close()
 
 
-def _open(job: ClusterJob) -> tuple[TileRunner, ExitStack]:
+def _open(job: ClusterJob) -> tuple[TileRunner | FrameRunner, ExitStack]:
     model = open_model(job.model, adapter=job.adapter, input_size=job.input_size, mask_token=job.mask_token)
     if model.sha256 != job.sha256:
         raise ClusterError(
@@ -92,6 +94,8 @@ def _open(job: ClusterJob) -> tuple[TileRunner, ExitStack]:
         )
     segmenter = Segmenter(model, device=job.device, precision=job.precision, batch_size=job.batch_size, resample=job.resample)
     opened = ExitStack()
+    if isinstance(job.scene, FrameSequence):
+        return FrameRunner(job.scene, segmenter, job.outline), opened
     source = opened.enter_context(open_source(job.scene))
     reader = CropReader(upright_source(source) if job.upright else source, job.bands, job.stretch, PADDING_RGB)
     return TileRunner(reader, segmenter, job.outline), opened

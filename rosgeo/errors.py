@@ -13,6 +13,8 @@ __all__ = [
     "ConfigError",
     "DeviceError",
     "DownloadError",
+    "FormatLossWarning",
+    "FrameWarning",
     "InputFileNotFoundError",
     "ModelError",
     "NoOverlapWarning",
@@ -25,6 +27,7 @@ __all__ = [
     "RosgeoError",
     "RosgeoWarning",
     "RunInterruptedError",
+    "TracksError",
     "TrainingDataError",
     "UserInputError",
 ]
@@ -48,6 +51,10 @@ class RasterError(UserInputError, ValueError):
 
 class BoxesError(UserInputError, ValueError):
     """A layer of boxes cannot be read, is empty, or holds geometries that are no boxes or polygons."""
+
+
+class TracksError(UserInputError, ValueError):
+    """A file of tracked boxes cannot be read, or its format is not known."""
 
 
 class CRSMismatchError(UserInputError, ValueError):
@@ -96,6 +103,14 @@ class RunInterruptedError(RosgeoError, KeyboardInterrupt):
 
 class RosgeoWarning(UserWarning):
     """Root of all warnings that rosgeo issues."""
+
+
+class FormatLossWarning(RosgeoWarning):
+    """A format of the output cannot hold all of the result as it is."""
+
+
+class FrameWarning(RosgeoWarning):
+    """Frames of a clip cannot be read, or frames that tracks name are not there."""
 
 
 class NoOverlapWarning(RosgeoWarning):

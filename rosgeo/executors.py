@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rosgeo.errors import ClusterError
 from rosgeo.journal import Journal
-from rosgeo.tiles import TileRunner
+from rosgeo.tiles import Runner
 from rosgeo.types import Crop, Tile
 from rosgeo.vector.result import ObjectResult
 
@@ -30,7 +30,7 @@ _TILES_A_THREAD = 2
 _ATTEMPTS = 3
 
 
-def run_local(tiles: Sequence[tuple[int, Tile]], runner: TileRunner) -> Generator[Numbered]:
+def run_local(tiles: Sequence[tuple[int, Tile]], runner: Runner) -> Generator[Numbered]:
     """Run tiles in this process.
 
     A thread reads crops ahead of the model, another pool makes polygons behind it, and both are bounded: memory holds a few crops and
@@ -40,7 +40,7 @@ def run_local(tiles: Sequence[tuple[int, Tile]], runner: TileRunner) -> Generato
     ----------
     tiles : sequence of (int, Tile)
         Each with its number.
-    runner : TileRunner
+    runner : Runner
 
     Yields
     ------
@@ -51,21 +51,20 @@ def run_local(tiles: Sequence[tuple[int, Tile]], runner: TileRunner) -> Generato
     stopped = threading.Event()
     reading = threading.Thread(target=_read, args=(tiles, runner, ahead, stopped), name="rosgeo-reader", daemon=True)
     origin = {int(row): (number, box) for number, tile in tiles for row, box in zip(tile.boxes.ids, tile.boxes.xyxy, strict=True)}
-    without_ground: list[int] = []
+    skipped: list[ObjectResult] = []
     pending: deque[Future[ObjectResult]] = deque()
     reading.start()
     try:
         with ThreadPoolExecutor(_POLYGONISERS, thread_name_prefix="rosgeo-outlines") as pool:
-            for mask in runner.segmenter.segment(_from_queue(ahead, without_ground)):
+            for mask in runner.segmenter.segment(_from_queue(ahead, skipped)):
                 pending.append(pool.submit(runner.result, mask, origin[mask.id][1]))
-                while without_ground:
-                    row = without_ground.pop()
-                    yield origin[row][0], ObjectResult(row, "nodata")
+                while skipped:
+                    yield origin[skipped[-1].id][0], skipped.pop()
                 while pending and (pending[0].done() or len(pending) > 4 * _POLYGONISERS):
                     result = pending.popleft().result()
                     yield origin[result.id][0], result
-            for row in without_ground:
-                yield origin[row][0], ObjectResult(row, "nodata")
+            for result in skipped:
+                yield origin[result.id][0], result
             for future in pending:
                 yield origin[future.result().id][0], future.result()
     finally:
@@ -73,8 +72,8 @@ def run_local(tiles: Sequence[tuple[int, Tile]], runner: TileRunner) -> Generato
         reading.join()
 
 
-def _read(tiles: Sequence[tuple[int, Tile]], runner: TileRunner, ahead: queue.Queue[Any], stopped: threading.Event) -> None:
-    """Put crops, rows without ground, and in the end None or an error into the queue."""
+def _read(tiles: Sequence[tuple[int, Tile]], runner: Runner, ahead: queue.Queue[Any], stopped: threading.Event) -> None:
+    """Put crops, results of boxes without one, and in the end None or an error into the queue."""
     try:
         for _number, tile in tiles:
             for item in runner.crops(tile):
@@ -96,12 +95,12 @@ def _put(ahead: queue.Queue[Any], item: Any, stopped: threading.Event) -> bool:
     return False
 
 
-def _from_queue(ahead: queue.Queue[Any], without_ground: list[int]) -> Iterator[Crop]:
+def _from_queue(ahead: queue.Queue[Any], skipped: list[ObjectResult]) -> Iterator[Crop]:
     while (item := ahead.get()) is not None:
         if isinstance(item, BaseException):
             raise item
-        if isinstance(item, int):
-            without_ground.append(item)
+        if isinstance(item, ObjectResult):
+            skipped.append(item)
         else:
             yield item
 
@@ -203,7 +202,10 @@ class Tally:
 
     def _tell(self) -> None:
         if self._progress is not None:
-            self._progress(self.done, self.total, {str(status): n for status, n in self.counts.items()})
+            self._progress(self.done, self.total, self._told())
+
+    def _told(self) -> dict[str, int]:
+        return {str(status): n for status, n in self.counts.items()}
 
 
 def collect(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rosgeo.errors import OptionError
 from rosgeo.geometry.windows import CropPolicy
@@ -94,6 +94,8 @@ def make_options(
     parts: str,
     min_area: float | None,
     simplify: float,
+    fill_holes: float | Literal["all"] | None,
+    orthogonal: bool,
     boxes_crs: str | CRS | None,
     crs: str | CRS | None,
     **as_given: Any,
@@ -118,6 +120,8 @@ def make_options(
             parts=_choice("parts", parts, ("all", "largest")),
             min_area=min_area,
             simplify=simplify,
+            fill_holes=fill_holes,
+            orthogonal=orthogonal,
         ),
         boxes_crs=_crs_text(boxes_crs),
         crs=_crs_text(crs),

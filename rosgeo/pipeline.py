@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -16,7 +16,8 @@ from uuid import uuid4
 
 import numpy as np
 
-from rosgeo.errors import RunInterruptedError
+from rosgeo.append import Held, add_to, read_held_result
+from rosgeo.errors import OptionError, RunInterruptedError
 from rosgeo.executors import Progress, Tally, collect, run_local, run_on_cluster
 from rosgeo.geometry.plan import Plan
 from rosgeo.inference.predict import Segmenter
@@ -26,21 +27,37 @@ from rosgeo.options import SegmentOptions, make_options
 from rosgeo.prepare import prepare
 from rosgeo.prompts import Prompts
 from rosgeo.provenance import run_record
+from rosgeo.raster.bands import Stretch
 from rosgeo.raster.crops import CropReader
 from rosgeo.raster.source import RasterSource, open_source
 from rosgeo.tiles import TileRunner
 from rosgeo.types import Boxes, Tile
+from rosgeo.vector.coco import Picture
+from rosgeo.vector.gpkg import prompts_frame
+from rosgeo.vector.neighbours import simplify_together
 from rosgeo.vector.result import ObjectResult, assemble_result
-from rosgeo.vector.write import check_output, output_driver, write_result
+from rosgeo.vector.write import check_outputs, write_results
 
 if TYPE_CHECKING:
     import geopandas as gpd
     from distributed import Client
     from pyproj import CRS
 
-__all__ = ["SegmentOptions", "SegmentRun", "open_segmenter", "segment", "segment_run"]
+__all__ = [
+    "SegmentOptions",
+    "SegmentRun",
+    "cluster_work",
+    "deciding_options",
+    "interrupted_text",
+    "open_segmenter",
+    "run_facts",
+    "segment",
+    "segment_run",
+]
 
 logger = logging.getLogger(__name__)
+
+Outputs = str | Path | Sequence[str | Path]
 
 
 @dataclass(frozen=True)
@@ -50,7 +67,7 @@ class SegmentRun:
     Attributes
     ----------
     result : GeoDataFrame
-        One row for each input row.
+        One row for each input row; with `append`, of the whole output.
     record : dict
         Versions, weights, options, inputs, counts, times; plain values for JSON.
     boxes_px : Boxes
@@ -69,7 +86,8 @@ def segment(
     scene: Any,
     boxes: str | Path | gpd.GeoDataFrame,
     *,
-    output: str | Path | None = None,
+    output: Outputs | None = None,
+    class_column: str | None = None,
     overwrite: bool = False,
     model: str | Path = DEFAULT_MODEL,
     adapter: str | Path | None = None,
@@ -90,10 +108,13 @@ def segment(
     parts: str = "all",
     min_area: float | None = None,
     simplify: float = 0.05,
+    fill_holes: float | Literal["all"] | None = None,
+    orthogonal: bool = False,
     boxes_crs: str | CRS | None = None,
     layer: str | None = None,
     where: str | None = None,
     crs: str | CRS | None = None,
+    append: bool = False,
     resume: bool = False,
     client: Client | None = None,
     progress: Progress | None = None,
@@ -106,8 +127,11 @@ def segment(
         Whatever rasterio opens, or an array with rioxarray's CRS and transform.
     boxes : path or GeoDataFrame
         Polygons of any shape and CRS; their envelope in the raster's pixels is the prompt.
-    output : path, optional
-        Also write the result: .gpkg (with style and record), .parquet, .geojson or .fgb.
+    output : path or sequence of path, optional
+        Also write the result, in the format of each extension: .gpkg (with style and record), .parquet, .geojson (WGS 84, as RFC 7946 has
+        it), .fgb, .shp, or .json (COCO). Either all files are put in place, or none. The first names the run for `resume`.
+    class_column : str, optional
+        Column of the boxes that holds the class, for COCO.
     overwrite : bool
         Replace an existing output.
     model : str or path
@@ -150,13 +174,21 @@ def segment(
     min_area : float, optional
         Smallest part and hole, in square pixels. Default: 1 % of the box.
     simplify : float
-        Tolerance for smooth outlines, in pixels; 0 keeps every vertex.
+        Tolerance in pixels; 0 keeps every vertex. Smooth outlines are simplified one by one; pixel outlines together from 0.7 px on, and
+        those that share an edge go on sharing it (`simplify_neighbours`).
+    fill_holes : float or "all", optional
+        Fill every hole, or those smaller than this, in square pixels.
+    orthogonal : bool
+        Right angles on the ground, for buildings; see `rosgeo.vector.orthogonal`.
     boxes_crs : str or CRS, optional
         CRS of boxes that have none; ``pixel`` for pixel coordinates.
     layer, where : str, optional
         Layer, and an SQL condition on its attributes.
     crs : str or CRS, optional
         CRS of the result. Default: the raster's.
+    append : bool
+        Where `output`, or the first of them, exists already (a GeoPackage): segment only the boxes that it does not hold, and add their
+        rows to it. A box is told by where it lies in the scene.
     resume : bool
         Go on where a killed run of the same input and options to the same `output` was; see `Journal`.
     client : distributed.Client, optional
@@ -167,9 +199,9 @@ def segment(
     Returns
     -------
     GeoDataFrame
-        One row for each row of `boxes`, in order, with its columns and ``rosgeo_id``, ``rosgeo_status`` (``ok``, ``empty``, ``outside``,
-        ``nodata``, ``invalid``), ``rosgeo_score`` (predicted IoU, 0 to 1), ``rosgeo_stability``, ``rosgeo_area_m2`` (geodesic),
-        ``rosgeo_model``. Geometry: a valid polygon or multipolygon, or None.
+        One row for each row of `boxes`, in order (with `append`: those held and then the new ones), with its columns and ``rosgeo_id``,
+        ``rosgeo_status`` (``ok``, ``empty``, ``outside``, ``nodata``, ``invalid``, ``failed``), ``rosgeo_score`` (predicted IoU, 0 to 1),
+        ``rosgeo_stability``, ``rosgeo_area_m2`` (geodesic), ``rosgeo_model``. Geometry: a valid polygon or multipolygon, or None.
 
     Raises
     ------
@@ -201,13 +233,24 @@ def segment(
         parts=parts,
         min_area=min_area,
         simplify=simplify,
+        fill_holes=fill_holes,
+        orthogonal=orthogonal,
         boxes_crs=boxes_crs,
         layer=layer,
         where=where,
         crs=crs,
     )
     return segment_run(
-        scene, boxes, options, output=output, overwrite=overwrite, resume=resume, client=client, progress=progress
+        scene,
+        boxes,
+        options,
+        output=output,
+        class_column=class_column,
+        overwrite=overwrite,
+        append=append,
+        resume=resume,
+        client=client,
+        progress=progress,
     ).result
 
 
@@ -216,8 +259,10 @@ def segment_run(
     boxes: str | Path | gpd.GeoDataFrame,
     options: SegmentOptions,
     *,
-    output: str | Path | None = None,
+    output: Outputs | None = None,
+    class_column: str | None = None,
     overwrite: bool = False,
+    append: bool = False,
     resume: bool = False,
     client: Client | None = None,
     progress: Progress | None = None,
@@ -227,7 +272,7 @@ def segment_run(
 
     Parameters
     ----------
-    scene, boxes, output, overwrite, resume, client, progress
+    scene, boxes, output, class_column, overwrite, append, resume, client, progress
         See `segment`.
     options : SegmentOptions
         All else.
@@ -236,19 +281,21 @@ def segment_run(
     """
     started = time.monotonic()
     # Everything that can be wrong with the input is found out before the model is loaded and before a file is touched.
-    if output is not None:
-        inputs = tuple(str(i) for i in (scene, boxes) if isinstance(i, str | Path))
-        output_driver(output)
-        check_output(output, overwrite=overwrite, inputs=inputs)
+    inputs = tuple(str(i) for i in (scene, boxes) if isinstance(i, str | Path))
+    outputs = check_outputs(_as_list(output), overwrite=overwrite or append, inputs=inputs)
+    held = _held(outputs, overwrite) if append else None
     with open_source(scene) as opened:
-        ready = prepare(opened, boxes, options, output)
+        picture = Picture(Path(opened.name).name, opened.grid, class_column)
+        ready = prepare(opened, boxes, options, outputs, held, class_column)
         frame, prompts, reader, source = ready.frame, ready.prompts, ready.reader, ready.prompts.source
         segmenter = segmenter or open_segmenter(options)
         facts = _facts(options, segmenter, reader, prompts.axes)
+        if held is not None:
+            held.require_same(facts, source.name)
         journal = None
-        if output is not None:
+        if outputs:
             deciding = _deciding_facts(facts, source, scene, prompts.boxes_px, frame)
-            journal = Journal(output, deciding, resume=resume)
+            journal = Journal(outputs[0], deciding, resume=resume)
         finished = {} if journal is None else journal.finished
         objects = _skipped(ready.plan) + [result for results in finished.values() for result in results]
         tiles = [(number, tile) for number, tile in enumerate(ready.plan.tiles) if number not in finished]
@@ -258,25 +305,45 @@ def segment_run(
             with told_of(journal), closing(_work(tiles, scene, prompts, reader, segmenter, options, client)) as work:
                 objects += collect(work, dict(tiles), journal, tally)
         except KeyboardInterrupt:
-            raise RunInterruptedError(_interrupted(tally, journal)) from None
+            raise RunInterruptedError(interrupted_text(tally, journal)) from None
         finally:
             if journal is not None:
                 journal.close()
-    rows = frame.index.to_numpy(dtype=np.int64) if isinstance(boxes, str | Path) else None
-    result = assemble_result(frame, objects, source.grid.crs, segmenter.model.name, out_crs=ready.out_crs, rows=rows)
+    objects = simplify_together(objects, source.grid, options.outline)
+    result = assemble_result(frame, objects, source.grid.crs, segmenter.model.name, out_crs=ready.out_crs, rows=ready.rows)
+    boxes_px = prompts.boxes_px
+    if held is not None:
+        result, boxes_px = add_to(held, result), held.joined(boxes_px, source.grid)
     record = run_record(
         **facts,
         inputs={"scene": source.name, "boxes": ready.boxes_name},
         objects=len(result),
         counts=dict(Counter(result["rosgeo_status"])),
+        **({} if held is None else {"added": len(frame), "added_to": held.runs}),
         seconds=time.monotonic() - started,
     )
-    if output is not None:
+    if outputs:
         with told_of(journal):
-            write_result(result, output, record)
+            boxes_map = prompts_frame(boxes_px, source.grid, result["rosgeo_id"], result["rosgeo_status"])
+            write_results(result, outputs, record, boxes_map, picture=picture)
     if journal is not None:
         journal.remove()
-    return SegmentRun(result, record, prompts.boxes_px, prompts.axes)
+    return SegmentRun(result, record, boxes_px, prompts.axes)
+
+
+def _held(outputs: Sequence[Path], overwrite: bool) -> Held | None:
+    """The result that is to be added to; None where there is none yet."""
+    if not outputs or overwrite:
+        raise OptionError(
+            "append adds to an output" + (" and overwrite replaces it; expected one of them" if overwrite else "; none was given")
+        )
+    return read_held_result(outputs[0]) if outputs[0].exists() else None
+
+
+def _as_list(output: Outputs | None) -> list[str | Path]:
+    if output is None:
+        return []
+    return [output] if isinstance(output, str | Path) else list(output)
 
 
 def open_segmenter(options: SegmentOptions) -> Segmenter:
@@ -292,7 +359,8 @@ def _skipped(plan: Plan) -> list[ObjectResult]:
     return invalid + [ObjectResult(int(i), "outside") for i in np.flatnonzero(plan.outside)]
 
 
-def _interrupted(tally: Tally, journal: Journal | None) -> str:
+def interrupted_text(tally: Tally, journal: Journal | None) -> str:
+    """What an interrupted run says."""
     go_on = "" if journal is None else "; run the same command with --resume to go on"
     return f"interrupted with {tally.done} of {tally.total} objects done{go_on}"
 
@@ -309,14 +377,29 @@ def _work(
     """Run tiles here, or on a cluster; the results as they come, each with the number of its tile."""
     if client is None:
         return run_local(tiles, TileRunner(reader, segmenter, options.outline))
+    return cluster_work(tiles, scene, reader.bands, reader.stretch, segmenter, options, client, upright=prompts.axes == "map")
+
+
+def cluster_work(
+    tiles: Sequence[tuple[int, Tile]],
+    scene: Any,
+    bands: tuple[int, int, int],
+    stretch: Stretch,
+    segmenter: Segmenter,
+    options: SegmentOptions,
+    client: Client,
+    *,
+    upright: bool = False,
+) -> Generator[tuple[int, ObjectResult]]:
+    """Run tiles on a cluster; see `ClusterJob` for the parameters, and `run_on_cluster` for what comes."""
     from rosgeo.cluster import ClusterJob, run_job
 
     job = ClusterJob(
         key=uuid4().hex,
         scene=scene,
-        upright=prompts.axes == "map",
-        bands=reader.bands,
-        stretch=reader.stretch,
+        upright=upright,
+        bands=bands,
+        stretch=stretch,
         outline=options.outline,
         sha256=segmenter.model.sha256,
         **{key: getattr(options, key) for key in _OF_THE_MODEL},
@@ -333,14 +416,25 @@ def _deciding_facts(
     """Everything that decides a run's results, as text by name; what only decides how fast they come is left out."""
     path = Path(scene) if isinstance(scene, str | Path) and Path(scene).is_file() else None
     boxes = sha256(boxes_px.xyxy.tobytes() + "".join(map(str, frame.columns)).encode()).hexdigest()[:16]
-    fixed = {key: value for key, value in facts.items() if key not in ("options", "device")}
-    options = {f"option {key}": value for key, value in facts["options"].items() if key not in ("batch_size", "device")}
     place = {"scene": source.name, "scene size": source.grid.shape, "boxes": f"{len(frame)} rows, {boxes}"}
     file = {} if path is None else {"scene file": f"{path.stat().st_size} bytes of {path.stat().st_mtime_ns}"}
-    return {key: json.dumps(value, default=str) for key, value in {**place, **file, **fixed, **options}.items()}
+    return deciding_options({**place, **file}, facts)
+
+
+def deciding_options(place: dict[str, Any], facts: dict[str, Any]) -> dict[str, str]:
+    """`place` and those of `run_facts` that decide a run's results, as text by name."""
+    fixed = {key: value for key, value in facts.items() if key not in ("options", "device")}
+    options = {f"option {key}": value for key, value in facts["options"].items() if key not in ("batch_size", "device")}
+    return {key: json.dumps(value, default=str) for key, value in {**place, **fixed, **options}.items()}
 
 
 def _facts(options: SegmentOptions, segmenter: Segmenter, reader: CropReader, axes: str) -> dict[str, Any]:
+    return run_facts(options, segmenter, reader.bands, reader.stretch, axes)
+
+
+def run_facts(
+    options: SegmentOptions, segmenter: Segmenter, bands: tuple[int, int, int], stretch: Stretch, axes: str
+) -> dict[str, Any]:
     """What a run's record says of model, options and picture."""
     model = segmenter.model
     return {
@@ -355,7 +449,7 @@ def _facts(options: SegmentOptions, segmenter: Segmenter, reader: CropReader, ax
         "device": str(segmenter.device),
         "precision": str(segmenter.dtype).removeprefix("torch."),
         "options": asdict(options),
-        "bands": list(reader.bands),
-        "stretch": reader.stretch.record(),
+        "bands": list(bands),
+        "stretch": stretch.record(),
         "axes": axes,
     }

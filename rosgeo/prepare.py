@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from rosgeo.append import Held, unheld
+from rosgeo.errors import OptionError
 from rosgeo.geometry.plan import Plan, make_plan
 from rosgeo.inference.crops import PADDING_RGB
 from rosgeo.options import SegmentOptions
@@ -13,9 +18,10 @@ from rosgeo.prompts import Prompts, place_boxes, require_reachable
 from rosgeo.raster.bands import parse_stretch
 from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource
+from rosgeo.types import IntArray
 from rosgeo.vector.read import parse_crs, read_boxes
 from rosgeo.vector.result import refuse_clashing_columns
-from rosgeo.vector.write import check_columns
+from rosgeo.vector.write import check_columns, output_driver
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -40,6 +46,8 @@ class Prepared:
     reader : CropReader
     out_crs : CRS or None
         Of the result; None for the raster's.
+    rows : int64 array (N,)
+        Row of the input, or of its layer, that each box is.
     """
 
     frame: gpd.GeoDataFrame
@@ -48,10 +56,16 @@ class Prepared:
     plan: Plan
     reader: CropReader
     out_crs: CRS | None
+    rows: IntArray
 
 
 def prepare(
-    source: RasterSource, boxes: str | Path | gpd.GeoDataFrame, options: SegmentOptions, output: str | Path | None = None
+    source: RasterSource,
+    boxes: str | Path | gpd.GeoDataFrame,
+    options: SegmentOptions,
+    outputs: Sequence[str | Path] = (),
+    held: Held | None = None,
+    class_column: str | None = None,
 ) -> Prepared:
     """Read and check the input of a run, and plan it.
 
@@ -61,8 +75,12 @@ def prepare(
         The scene, open.
     boxes : path or GeoDataFrame
     options : SegmentOptions
-    output : path, optional
-        Its format must take the columns of the boxes.
+    outputs : sequence of path
+        Their formats must take the columns of the boxes.
+    held : Held, optional
+        A result; boxes that it holds are left out.
+    class_column : str, optional
+        The boxes must have it, and one of `outputs` be COCO.
 
     Raises
     ------
@@ -74,8 +92,10 @@ def prepare(
     boxes_name = "the GeoDataFrame" if hasattr(boxes, "geometry") else str(boxes)
     frame = read_boxes(boxes, layer=options.layer, where=options.where)
     refuse_clashing_columns(frame, boxes_name)
-    if output is not None:
+    for output in outputs:
         check_columns(frame, output)
+    if class_column is not None:
+        _require_class(class_column, frame, boxes_name, outputs)
     if out_crs is not None:
         require_reachable(source, out_crs)
     prompts = place_boxes(
@@ -87,6 +107,18 @@ def prepare(
         # What is to follow the raster's own pixels is not resampled to other ones unless that is asked for.
         resample=options.crop.mode == "auto" and options.outline.outline == "smooth",
     )
+    rows = frame.index.to_numpy(dtype=np.int64) if isinstance(boxes, str | Path) else np.arange(len(frame))
+    if held is not None:
+        new = unheld(prompts.boxes_px.xyxy, held.boxes_px(prompts.source.grid))
+        frame, rows, prompts = frame[new], rows[new], prompts.of(new)
     plan = make_plan(prompts.boxes_px, prompts.usable, prompts.source.grid.shape, options.crop)
     reader = open_reader(prompts.source, bands=options.bands, stretch=rule, padding_rgb=PADDING_RGB)
-    return Prepared(frame, boxes_name, prompts, plan, reader, out_crs)
+    return Prepared(frame, boxes_name, prompts, plan, reader, out_crs, rows)
+
+
+def _require_class(column: str, frame: gpd.GeoDataFrame, boxes_name: str, outputs: Sequence[str | Path]) -> None:
+    columns = [str(c) for c in frame.columns if c != frame.geometry.name]
+    if column not in columns:
+        raise OptionError(f"--class-column {column!r}: {boxes_name} has no such column; it has: {', '.join(columns) or 'none'}")
+    if not any(output_driver(o) == "COCO" for o in outputs):
+        raise OptionError("--class-column names the categories of a COCO result; add one with -o FILE.json, or leave it out")

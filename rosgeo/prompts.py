@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -50,6 +50,11 @@ class Prompts:
     boxes_px: Boxes
     usable: BoolArray
     axes: Literal["map", "raster"]
+
+    def of(self, chosen: BoolArray) -> Prompts:
+        """Those of some rows (N,), numbered anew."""
+        xyxy = self.boxes_px.xyxy[chosen]
+        return replace(self, boxes_px=replace(self.boxes_px, xyxy=xyxy, ids=np.arange(len(xyxy))), usable=self.usable[chosen])
 
 
 def place_boxes(

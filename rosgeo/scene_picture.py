@@ -18,20 +18,18 @@ from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource
 from rosgeo.raster.upright import upright_source
 from rosgeo.types import BoolArray, CropWindow, FloatArray, RasterGrid, UInt8Array
+from rosgeo.vector.read import read_boxes
+from rosgeo.vector.style import SCORE_CLASSES
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
 __all__ = ["SCORE_COLOURS", "ScenePicture", "boxes_in", "colour_of", "picture_reader", "picture_transform", "read_picture"]
 
-SCORE_COLOURS = (
-    (0.0, 0.5, "#ff2832"),
-    (0.5, 0.7, "#fd8d3c"),
-    (0.7, 0.85, "#ffed64"),
-    (0.85, 0.95, "#78e1f5"),
-    (0.95, 1.0, "#4ba0ff"),
+SCORE_COLOURS = tuple(
+    (low, high, "#" + "".join(f"{int(part):02x}" for part in colour.split(","))) for low, high, colour, _ in SCORE_CLASSES
 )
-"""Score from (included), to (not included, but for 1), colour. Outlines to be looked at are the warm ones."""
+"""Score from (included), to (not included, but for 1), colour ``#rrggbb``: those of the style in QGIS."""
 
 _UNSCORED = "#bbbbbb"
 
@@ -133,8 +131,6 @@ def picture_transform(grid: RasterGrid) -> Affine:
 
 def boxes_in(boxes: Any, result: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """The layer of prompts of a result, in its CRS; raises OptionError where it has not as many rows."""
-    from rosgeo.vector.read import read_boxes
-
     frame = read_boxes(boxes)
     if len(frame) != len(result):
         raise OptionError(

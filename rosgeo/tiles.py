@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from rosgeo.inference.predict import Segmenter
 from rosgeo.raster.crops import CropReader
 from rosgeo.types import Crop, FloatArray, ObjectMask, Tile
+from rosgeo.vector.orthogonal import ground_matrix
 from rosgeo.vector.polygonize import OutlineOptions, map_precision, mask_to_polygon, polygon_to_map
 from rosgeo.vector.result import ObjectResult
 
-__all__ = ["TileRunner"]
+__all__ = ["Runner", "TileRunner", "run_tile"]
+
+
+class Runner(Protocol):
+    """What an executor needs to know of the work."""
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """The model."""
+
+    def crops(self, tile: Tile) -> Iterator[Crop | ObjectResult]:
+        """The crop of each box, or what became of it without one; read as they are asked for, by one thread at a time."""
+
+    def result(self, mask: ObjectMask, box_px: FloatArray) -> ObjectResult:
+        """The result of one mask; `box_px` (4,) is its prompt. May run in any thread."""
 
 
 @dataclass(frozen=True)
@@ -34,36 +50,42 @@ class TileRunner:
     segmenter: Segmenter
     outline: OutlineOptions
 
-    def crops(self, tile: Tile) -> Iterator[Crop | int]:
-        """The crop of each box that holds a valid pixel, and the rows of the others; read as they are asked for."""
+    def crops(self, tile: Tile) -> Iterator[Crop | ObjectResult]:
+        """The crop of each box that holds a valid pixel, and ``nodata`` for the others; read as they are asked for."""
         self.reader.hold(tile.windows)
         for window, box, row in zip(tile.windows, tile.boxes.xyxy, tile.boxes.ids, strict=True):
             crop = self.reader.read(window, box, int(row))
-            yield crop if _sees_box(crop) else int(row)
+            yield crop if _sees_box(crop) else ObjectResult(int(row), "nodata")
 
     def result(self, mask: ObjectMask, box_px: FloatArray) -> ObjectResult:
         """The result of one mask; `box_px` (4,) is its prompt. May run in any thread."""
         if not np.isfinite(mask.logits).all():
             return ObjectResult(mask.id, "failed")
         grid = self.reader.source.grid
-        polygon = mask_to_polygon(mask, box_px, self.outline)
+        to_ground = ground_matrix(grid, box_px.reshape(2, 2).mean(axis=0)) if self.outline.orthogonal else None
+        polygon = mask_to_polygon(mask, box_px, self.outline, to_ground)
         on_map = polygon_to_map(polygon, grid, map_precision(grid)) if polygon is not None else None
         return ObjectResult(mask.id, "empty" if on_map is None else "ok", on_map, mask.predicted_iou, mask.stability)
 
     def run(self, tile: Tile) -> list[ObjectResult]:
         """All results of a tile, one after the other."""
-        boxes = dict(zip(tile.boxes.ids.tolist(), tile.boxes.xyxy, strict=True))
-        skipped: list[ObjectResult] = []
+        return run_tile(self, tile)
 
-        def with_ground() -> Iterator[Crop]:
-            for item in self.crops(tile):
-                if isinstance(item, int):
-                    skipped.append(ObjectResult(item, "nodata"))
-                else:
-                    yield item
 
-        found = [self.result(mask, boxes[mask.id]) for mask in self.segmenter.segment(with_ground())]
-        return found + skipped
+def run_tile(runner: Runner, tile: Tile) -> list[ObjectResult]:
+    """All results of a tile, one after the other."""
+    boxes = dict(zip(tile.boxes.ids.tolist(), tile.boxes.xyxy, strict=True))
+    skipped: list[ObjectResult] = []
+
+    def with_ground() -> Iterator[Crop]:
+        for item in runner.crops(tile):
+            if isinstance(item, ObjectResult):
+                skipped.append(item)
+            else:
+                yield item
+
+    found = [runner.result(mask, boxes[mask.id]) for mask in runner.segmenter.segment(with_ground())]
+    return found + skipped
 
 
 def _sees_box(crop: Crop) -> bool:

@@ -40,7 +40,7 @@ BoolArray = npt.NDArray[np.bool_]
 UInt8Array = npt.NDArray[np.uint8]
 
 Frame = Literal["map", "pixel", "crop", "model"]
-Status = Literal["ok", "empty", "outside", "nodata", "invalid", "failed"]
+Status = Literal["ok", "empty", "outside", "nodata", "invalid", "failed", "missing"]
 
 
 class PixelMapping(Protocol):
@@ -245,6 +245,8 @@ class Crop:
         RGB. `h` = `w` = `window.size` / `decimation`.
     valid : bool array (h, w)
         False outside the raster and on nodata.
+    mask_logits : float32 array (m, m) or None
+        A mask as a further prompt: logits at the centres of m x m equal cells over the window.
     """
 
     id: int
@@ -252,6 +254,7 @@ class Crop:
     box_crop: FloatArray
     image: UInt8Array
     valid: BoolArray
+    mask_logits: Float32Array | None = None
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,16 @@ def pytest_report_header() -> str:
     return f"torch {torch.__version__}, rasterio {rasterio.__version__} (GDAL {gdal}), geopandas {gpd.__version__}"
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say in one line what was not tested for want of a program, and why."""
+    from tests.qgis_site import why_not
+
+    missed = [r for r in terminalreporter.stats.get("skipped", []) if "test_qgis" in r.nodeid and "no QGIS" in str(r.longrepr)]
+    if missed:
+        terminalreporter.write_sep("!", f"NOT RUN: {len(missed)} tests of QGIS", yellow=True)
+        terminalreporter.write_line(why_not())
+
+
 @pytest.fixture(scope="session")
 def tiny_config() -> ModelConfig:
     """A network of the same parts as the embedded one, small enough for a test."""

@@ -39,13 +39,15 @@ def test_output_is_a_folder(site: Site) -> None:
     site.refuse("scene.tif", "boxes.gpkg", "-o", "folder.gpkg", "--overwrite", words=("folder.gpkg",))
 
 
-@pytest.mark.parametrize("name", ["new.shp", "new.tif", "new", "new.gpkg.zip", ".gpkg", ""])
+@pytest.mark.parametrize("name", ["new.kml", "new.tif", "new", "new.gpkg.zip", ".gpkg", ""])
 def test_output_extension_is_unknown(site: Site, name: str) -> None:
     site.refuse("scene.tif", "boxes.gpkg", "-o", name)
 
 
 def test_output_extension_names_the_known_ones(site: Site) -> None:
-    site.refuse("scene.tif", "boxes.gpkg", "-o", "new.shp", words=(".shp", ".gpkg", ".parquet", ".geojson", ".fgb"))
+    site.refuse(
+        "scene.tif", "boxes.gpkg", "-o", "new.kml", words=(".kml", ".gpkg", ".parquet", ".geojson", ".fgb", ".shp", ".json")
+    )
     site.refuse("scene.tif", "boxes.gpkg", "--preview", "new.xyz", words=("new.xyz", ".png"))
 
 

@@ -95,14 +95,14 @@ def large(site: Site, write_raster: WriteRaster, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_disk_is_full_when_the_output_is_written(large: Large, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = rosgeo.pipeline.write_result
+    write = rosgeo.pipeline.write_results
 
-    def on_a_full_disk(*arguments: Any) -> None:
+    def on_a_full_disk(*arguments: Any, **more: Any) -> None:
         with small_files(60_000):
-            write(*arguments)
+            write(*arguments, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(rosgeo.pipeline, "write_result", on_a_full_disk)
+        patch.setattr(rosgeo.pipeline, "write_results", on_a_full_disk)
         large.fails(lambda: None, "out.gpkg cannot be written: ")
     large.resumes()
 

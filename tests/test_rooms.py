@@ -33,23 +33,35 @@ ROOMS = {
     "errors": room("", ""),
     "types": room("errors", BASIS),
     "geometry": room("errors types", f"{BASIS} shapely"),
-    "raster": room("errors types geometry", f"{BASIS} rasterio xarray rioxarray dask"),
-    "vector": room("errors types geometry", f"{BASIS} geopandas shapely pyogrio rasterio.features contourpy"),
+    "raster": room("errors types geometry tracks.values", f"{BASIS} rasterio xarray rioxarray dask distributed av"),
+    "vector": room("errors types geometry", f"{BASIS} geopandas pandas shapely pyogrio rasterio.features contourpy antimeridian"),
     "model": room("errors types", "numpy torch segment_anything peft safetensors pooch requests"),
     "inference": room("errors types model geometry.windows", "numpy torch"),
     "training": room(LINE, None),
-    "tracks": room("errors types geometry", f"{BASIS} pandas geopandas shapely pyogrio pycocotools PIL rasterio.features"),
+    "tracks": room("errors types geometry vector", f"{BASIS} pandas geopandas shapely pyogrio pycocotools PIL rasterio.features"),
+    "temporal": room("errors types tracks.values", "numpy pandas shapely"),
     "provenance": room("", ""),
     "prompts": room("errors types geometry raster vector", f"{BASIS} shapely"),
     "options": room(f"{LINE} prompts", ""),
-    "prepare": room(f"{LINE} prompts options", ""),
+    "append": room("errors types vector", "numpy pandas geopandas shapely"),
+    "prepare": room(f"{LINE} prompts options append", "numpy"),
+    "prepare_video": room(f"{LINE} prompts options frame_tiles temporal tracks", "numpy pandas geopandas"),
+    "frame_tiles": room(f"{LINE} tiles", ""),
+    "propagate": room(f"{LINE} tiles", "numpy torch"),
+    "video": room(
+        f"{LINE} options provenance tiles journal executors pipeline prepare_video frame_tiles propagate temporal tracks.values",
+        "numpy geopandas dask",
+    ),
     "estimate": room(f"{LINE} options prepare tiles pipeline", "numpy psutil"),
     "tiles": room(LINE, "numpy"),
     "journal": room(LINE, "shapely"),
     "executors": room(f"{LINE} tiles journal", "dask distributed"),
-    "cluster": room(f"{LINE} tiles", ""),
-    "pipeline": room(f"{LINE} prompts provenance options prepare tiles journal executors cluster", "numpy dask"),
+    "cluster": room(f"{LINE} tiles frame_tiles", ""),
+    "pipeline": room(f"{LINE} append prompts provenance options prepare tiles journal executors cluster", "numpy dask"),
     "mask_raster": room("errors types geometry raster vector", f"{BASIS} rasterio dask shapely"),
+    "info": room("errors types geometry raster vector", f"{BASIS} rasterio pyogrio pyarrow"),
+    "doctor": room(f"{LINE} provenance pipeline", None),
+    "stac": room("errors types geometry raster vector", f"{BASIS} rasterio shapely antimeridian"),
     "preview": room(f"{LINE} pipeline", None),
     "drafts": room(f"{LINE} options prompts pipeline tiles", f"{BASIS} geopandas shapely"),
     "session": room(f"{LINE} options drafts provenance widget", "geopandas pyproj"),
@@ -58,13 +70,19 @@ ROOMS = {
     "webmap": room("errors types geometry raster scene_picture", f"{BASIS} PIL rasterio shapely folium"),
     "widget": room("errors types session raster scene_picture inference.crops", f"{BASIS} PIL shapely anywidget traitlets"),
     "accessor": room("pipeline plotting", ""),
-    "cli": room(f"{LINE} training options pipeline estimate preview mask_raster __init__", None),
+    "clip_preview": room("errors types tracks vector", "numpy shapely PIL av"),
+    "qgis": room("errors", "qgis"),  # the Processing script runs in QGIS's own Python
+    "cli": room(
+        f"{LINE} tracks qgis training options pipeline estimate preview mask_raster stac info doctor video prepare_video clip_preview "
+        "__init__",
+        None,
+    ),
     # Not in the table: the package itself, python -m rosgeo, and a folder of data.
     "__init__": room("accessor", ""),
     "__main__": room("cli", ""),
     "demo": room("", ""),
 }
-FORBIDDEN = {"training": {"rasterio", "geopandas", "rioxarray", "pyogrio"}, "preview": set(), "cli": set()}
+FORBIDDEN = {"training": {"rasterio", "geopandas", "rioxarray", "pyogrio"}, "preview": set(), "cli": set(), "doctor": set()}
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from rosgeo.errors import ConfigError, TrainingDataError
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.crops import batch_crops
+from rosgeo.training.coco import read_coco
 from rosgeo.training.coverage import polygon_coverage, polygon_mask
-from rosgeo.training.data import LabelledObject, class_weights, read_coco, read_crop
+from rosgeo.training.data import LabelledObject, class_weights, read_crop
 from rosgeo.training.evaluate import _crops
 from rosgeo.training.losses import (
     LossConfig,

@@ -25,9 +25,10 @@ from rosgeo.prompts import place_boxes
 from rosgeo.raster.bands import parse_stretch
 from rosgeo.raster.crops import open_reader
 from rosgeo.raster.source import open_source
+from rosgeo.training.coco import read_coco
 from rosgeo.training.config import DataConfig, DataSource, SplitConfig
 from rosgeo.training.coverage import polygon_mask
-from rosgeo.training.data import LabelledObject, read_coco, read_crop
+from rosgeo.training.data import LabelledObject, read_crop
 from rosgeo.training.samples import NO_AUGMENTATION, Augmentation, make_sample
 from rosgeo.training.sources import read_data, read_source
 from rosgeo.training.split import split_objects

@@ -129,14 +129,14 @@ def test_written_results_read_back(tmp_path: Path, suffix: str, crs: CRS) -> Non
     path = tmp_path / f"masks.{suffix}"
     write_result(result, path, RECORD)
     back = read_back(path)
-    assert back.crs == crs
+    assert back.crs == (WGS84 if suffix == "geojson" else crs)  # RFC 7946
     assert set(back.columns) == set(result.columns)
     assert back["rosgeo_id"].tolist() == list(range(6))
     assert back.geometry.isna().tolist() == [False, True, False, False, True, False]
     there = back.geometry.notna().to_numpy()
-    for found, written in zip(back.geometry[there], result.geometry[there], strict=True):
+    for found, written in zip(back.geometry[there], result.to_crs(back.crs).geometry[there], strict=True):
         assert len(shapely.get_parts(found)) == len(shapely.get_parts(written))
-        assert shapely.hausdorff_distance(found, written) < 1e-9
+        assert shapely.hausdorff_distance(found, written) < (1.5e-8 if suffix == "geojson" else 1e-9)
     for column in ("n", "fid", "geom", "flag", "big", "rosgeo_status", "rosgeo_model"):
         assert back[column].tolist() == result[column].tolist(), column
         assert back[column].dtype.kind == result[column].dtype.kind, column
@@ -283,7 +283,7 @@ def test_an_existing_file_is_replaced(tmp_path: Path) -> None:
     assert len(read_back(path)) == 2
 
 
-@pytest.mark.parametrize("name", ["masks", "masks.shp", "masks.tiff", "masks.gpkg.zip"])
+@pytest.mark.parametrize("name", ["masks", "masks.kml", "masks.tiff", "masks.gpkg.zip"])
 def test_unknown_extension(name: str, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"expected one of \.gpkg"):
         output_driver(tmp_path / name)

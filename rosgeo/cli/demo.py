@@ -31,7 +31,10 @@ def demo_command(folder: str, device: str) -> None:
     """Segment 19 buildings of a satellite scene in Rio de Janeiro, and compare with hand-drawn labels.
 
     Copies the scene, its boxes and labels to FOLDER and writes outlines and a picture beside them.
-    """
+
+    \b
+    rosgeo demo
+    """  # noqa: D301 - the \\b is click's own mark, a backspace
     import geopandas as gpd
 
     from rosgeo.errors import OutputError

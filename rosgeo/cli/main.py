@@ -11,11 +11,17 @@ from typing import Any
 import click
 
 from rosgeo import __version__
+from rosgeo.cli.completion import completion_command
+from rosgeo.cli.convert import convert_group
 from rosgeo.cli.demo import demo_command
+from rosgeo.cli.doctor import doctor_command
 from rosgeo.cli.evaluate import evaluate_command
+from rosgeo.cli.info import info_command
 from rosgeo.cli.models import models_group
+from rosgeo.cli.qgis import qgis_group
 from rosgeo.cli.segment import segment_command
 from rosgeo.cli.train import train_command
+from rosgeo.cli.video import video_command
 from rosgeo.errors import RosgeoError, UserInputError
 
 __all__ = ["main"]
@@ -64,14 +70,24 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__
 @click.option("-v", "--verbose", is_flag=True, help="Say what is done.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(verbose: bool, debug: bool) -> None:
-    """Exact outlines in your GIS from rasters and boxes."""
+    """Exact outlines in your GIS from rasters and boxes.
+
+    \b
+    rosgeo segment scene.tif boxes.gpkg
+    """  # noqa: D301 - the \\b is click's own mark, a backspace
     logging.basicConfig(level=logging.INFO if verbose or debug else logging.ERROR, format="%(name)s: %(message)s")
     logging.getLogger("rasterio").setLevel(logging.CRITICAL)
     warnings.showwarning = _show_warning
 
 
 main.add_command(segment_command)
+main.add_command(video_command)
 main.add_command(train_command)
 main.add_command(evaluate_command)
 main.add_command(demo_command)
 main.add_command(models_group)
+main.add_command(info_command)
+main.add_command(doctor_command)
+main.add_command(completion_command)
+main.add_command(convert_group)
+main.add_command(qgis_group)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rosgeo.model.network import RosSam
     from rosgeo.model.registry import ModelEntry
 
-__all__ = ["DownloadBar", "models_group"]
+__all__ = ["DownloadBar", "models_group", "weights_facts"]
 
 
 @click.group("models", short_help="List, download, convert and check weights files.")
@@ -25,13 +25,20 @@ def models_group() -> None:
 
     Nothing is downloaded unless `rosgeo models download` is run. ROSGEO_CACHE names another folder for the files, ROSGEO_MODELS_URL a
     mirror to fetch them from, and ROSGEO_OFFLINE=1 forbids downloads.
-    """
+
+    \b
+    rosgeo models list
+    """  # noqa: D301 - the \\b is click's own mark, a backspace
 
 
 @models_group.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print all that is known of each, as JSON.")
 def list_command(as_json: bool) -> None:
-    """Show the models that have a name."""
+    """Show the models that have a name.
+
+    \b
+    rosgeo models list
+    """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.model.registry import MODELS
 
     if as_json:
@@ -48,7 +55,11 @@ def list_command(as_json: bool) -> None:
 @models_group.command("info")
 @click.argument("name")
 def info_command(name: str) -> None:
-    """Show all that is known of a model."""
+    """Show all that is known of a model.
+
+    \b
+    rosgeo models info sam-vit-b
+    """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.model.registry import entry_of
 
     facts = _facts(entry_of(name))
@@ -64,7 +75,10 @@ def download_command(names: tuple[str, ...]) -> None:
     """Download models, and show where they are.
 
     A download that breaks off goes on from there when the command is run again. The file is used only with the right hash.
-    """
+
+    \b
+    rosgeo models download sam-hq-vit-b
+    """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.model.download import download, is_downloaded
     from rosgeo.model.registry import entry_of
 
@@ -85,7 +99,11 @@ def download_command(names: tuple[str, ...]) -> None:
 @models_group.command("path")
 @click.argument("name")
 def path_command(name: str) -> None:
-    """Print where a model's file is, for scripts."""
+    """Print where a model's file is, for scripts.
+
+    \b
+    rosgeo models path rosgeo-small
+    """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.model.registry import entry_of, resolve_model
 
     click.echo(str(resolve_model(entry_of(name).name)))
@@ -140,6 +158,21 @@ def verify_command(file: str) -> None:
     """Say what a weights file is, and load it.
 
     Prints its hashes, whether it is one of the models that have a name, and what is in it.
+
+    \b
+    rosgeo models verify rosgeo-small
+    """  # noqa: D301 - the \\b is click's own mark, a backspace
+    for key, value in weights_facts(file).items():
+        click.echo(f"{key + ':':13}{value}")
+
+
+def weights_facts(file: str) -> dict[str, str]:
+    """What a weights file is, by a name for each fact: it is hashed and loaded.
+
+    Raises
+    ------
+    InputFileNotFoundError, ModelError
+        See `open_model`; or the file of a model with a name has another hash.
     """
     from rosgeo.errors import ModelError
     from rosgeo.model.registry import MODELS, open_model, resolve_model
@@ -153,15 +186,15 @@ def verify_command(file: str) -> None:
             f"{path} is not {file}: expected {asked.hash}, found {hashes[asked.hash.partition(':')[0]]}; "
             f"it is damaged, or another file: run rosgeo models download {file} to replace it"
         )
-    click.echo(f"{'file:':13}{path}")
-    for algorithm, digest in hashes.items():
-        click.echo(f"{algorithm + ':':13}{digest}")
-    click.echo(f"{'registered:':13}{known or _unknown(path)}")
-
     loaded = open_model(path)
-    click.echo(f"{'name:':13}{loaded.name}")
-    click.echo(f"{'format:':13}{loaded.kind}, {_container(path)}")
-    click.echo(f"{'holds:':13}{_counts(loaded.network)}")
+    return {
+        "file": str(path),
+        **hashes,
+        "registered": known or _unknown(path),
+        "name": loaded.name,
+        "format": f"{loaded.kind}, {_container(path)}",
+        "holds": _counts(loaded.network),
+    }
 
 
 class DownloadBar:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,9 +12,12 @@ from typing import Any
 
 import click
 
-__all__ = ["ProgressBar", "cluster_client", "device_option", "quiet_option"]
+__all__ = ["FILE", "ProgressBar", "cluster_client", "device_option", "quiet_option"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+# Text that a shell completes as the name of a file; what is wrong with the file is said by whoever opens it.
+FILE = click.Path(readable=False)
 
 quiet_option: Decorator = click.option("-q", "--quiet", is_flag=True, help="No progress bar, no summary.")
 device_option: Decorator = click.option(
@@ -64,6 +68,13 @@ def cluster_client(workers: int | None, scheduler: str | None) -> Iterator[Any]:
         yield client
 
 
+def _seconds(text: str | None) -> float:
+    try:
+        return float(text or 10)
+    except ValueError:
+        return 10.0
+
+
 class ProgressBar:
     """Progress on standard error, as a context manager that gives the pipeline's callback.
 
@@ -73,13 +84,13 @@ class ProgressBar:
     ----------
     shown : bool
         False shows nothing.
-    every : float
-        Seconds between two plain lines.
+    every : float, optional
+        Seconds between two plain lines. Default: 10, or the environment variable ROSGEO_PROGRESS_S, for programs that read them.
     """
 
-    def __init__(self, *, shown: bool = True, every: float = 10.0) -> None:
+    def __init__(self, *, shown: bool = True, every: float | None = None) -> None:
         self._shown = shown
-        self._every = every
+        self._every = _seconds(os.environ.get("ROSGEO_PROGRESS_S")) if every is None else every
         self._bar: Any = None
         self._started = self._said = time.monotonic()
         self._first = 0

@@ -9,26 +9,43 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from rosgeo.cli.options import ProgressBar, cluster_client, device_option, quiet_option
+from rosgeo.cli.beside import Beside
+from rosgeo.cli.options import FILE, ProgressBar, cluster_client, device_option, quiet_option
 
 if TYPE_CHECKING:
     from rosgeo.options import SegmentOptions
     from rosgeo.pipeline import SegmentRun
 
-__all__ = ["segment_command"]
+__all__ = ["segment_command", "segment_options"]
+
+
+def _holes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | str | None:
+    """``all``, or a number of square pixels."""
+    try:
+        return value if value in (None, "all") else float(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither a number of square pixels nor all") from None
 
 
 @click.command("segment", short_help="Boxes on a raster to outlines in a layer.")
-@click.argument("scene")
-@click.argument("boxes")
+@click.argument("scene", type=FILE)
+@click.argument("boxes", type=FILE)
 @click.option(
     "-o",
     "--output",
+    "outputs",
+    multiple=True,
+    type=FILE,
     metavar="FILE",
-    help="Result: .gpkg (styled for QGIS, with the run's record), .parquet, .geojson or .fgb.  [default: SCENE_masks.gpkg here]",
+    help="Result: .gpkg (styled for QGIS, with the run's record), .parquet, .geojson, .fgb, .shp or .json (COCO). May be repeated: all "
+    "are written, or none.  [default: SCENE_masks.gpkg here]",
 )
+@click.option("--class-column", metavar="NAME", help="Column of BOXES that holds the class, for the categories of a COCO result.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing result.")
 @click.option("--dry-run", is_flag=True, help="Plan, time a few crops, say what the run would take; write nothing.")
+@click.option(
+    "--append", is_flag=True, help="Segment only the boxes that the result (a .gpkg) does not hold yet, and add them to it."
+)
 @click.option("--resume", is_flag=True, help="Go on where a killed run of the same input and options was.")
 @click.option(
     "--workers", type=click.IntRange(1), metavar="N", help="Run tiles in N processes of this machine.  [default: this one]"
@@ -52,10 +69,13 @@ __all__ = ["segment_command"]
     "--model",
     default="rosgeo-small",
     show_default=True,
+    type=FILE,
     metavar="NAME|PATH",
     help="A name of 'rosgeo models list', or a weights file of rosgeo, SAM or HQ-SAM, or a ROS-SAM run's folder.",
 )
-@click.option("--adapter", metavar="PATH", help="Adapter to put on the model: a file of rosgeo train, or a folder of peft.")
+@click.option(
+    "--adapter", type=FILE, metavar="PATH", help="Adapter to put on the model: a file of rosgeo train, or a folder of peft."
+)
 @click.option(
     "--mask-token",
     type=click.Choice(["hq", "sam", "sum"]),
@@ -119,15 +139,22 @@ __all__ = ["segment_command"]
     help="Smallest part and hole, in square pixels.  [default: 1 % of the box]",
 )
 @click.option(
+    "--fill-holes", callback=_holes, metavar="PX2|all", help="Fill every hole, or those smaller than this, in square pixels."
+)
+@click.option("--orthogonal", is_flag=True, help="Right angles, for buildings.")
+@click.option(
     "--simplify",
     default=0.05,
     show_default=True,
     type=click.FloatRange(0),
     metavar="PX",
-    help="Tolerance for smooth outlines, in pixels.",
+    help="Tolerance, in pixels. Pixel outlines that share edges keep them shared, from 0.7 on.",
 )
 @click.option(
-    "--mask-raster", metavar="FILE", help="Also write the outlines as a Cloud Optimized GeoTIFF on the scene's grid (.tif)."
+    "--mask-raster",
+    type=FILE,
+    metavar="FILE",
+    help="Also write the outlines as a Cloud Optimized GeoTIFF on the scene's grid (.tif).",
 )
 @click.option(
     "--mask-values",
@@ -136,21 +163,32 @@ __all__ = ["segment_command"]
     type=click.Choice(["mask", "row"]),
     help="Of the mask raster: 1 inside, or the row's rosgeo_id plus 1.",
 )
-@click.option("--preview", metavar="FILE", help="Also draw the scene and its objects (.png).")
+@click.option("--preview", type=FILE, metavar="FILE", help="Also draw the scene and its objects (.png).")
+@click.option("--stac", is_flag=True, help="Also write a STAC item beside the result (RESULT.stac.json).")
+@click.option(
+    "--datetime",
+    "scene_time",
+    metavar="TIME",
+    help="When the scene was taken, for the STAC item: 2024-05-01, 2024-05-01T10:30:00Z, or START/END.  [default: what the scene tells]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the run's record as JSON.")
 @quiet_option
 def segment_command(
     scene: str,
     boxes: str,
-    output: str | None,
+    outputs: tuple[str, ...],
+    class_column: str | None,
     overwrite: bool,
     dry_run: bool,
+    append: bool,
     resume: bool,
     workers: int | None,
     scheduler: str | None,
     mask_raster: str | None,
     mask_values: Literal["mask", "row"],
     preview: str | None,
+    stac: bool,
+    scene_time: str | None,
     as_json: bool,
     quiet: bool,
     **choices: Any,
@@ -161,46 +199,48 @@ def segment_command(
 
     \b
     rosgeo segment scene.tif boxes.gpkg
-    rosgeo segment s2.tif ships.geojson -o ships.parquet --bands 4,3,2
+    rosgeo segment s2.tif fields.geojson -o fields.parquet --bands 4,3,2 --stretch range:0,3000
+    rosgeo segment scene.tif boxes.gpkg -o roofs.gpkg -o roofs.json --orthogonal --fill-holes all
+    rosgeo segment scene.tif boxes.gpkg -o roofs.gpkg --overwrite --stac --datetime 2014-06-01/2014-09-30
     """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.pipeline import segment_run
-    from rosgeo.raster.bands import parse_stretch
 
-    options = _options(choices)
+    options = segment_options(choices)
     if dry_run:
         from rosgeo.estimate import estimate_run
 
         figures = estimate_run(scene, boxes, options)
         click.echo(json.dumps(figures) if as_json else _estimate(figures))
         return
-    target = f"{Path(scene).stem}_masks.gpkg" if output is None else output
-    if preview is not None:
-        from rosgeo.preview import check_preview
-
-        check_preview(preview, overwrite=overwrite, inputs=(scene, boxes, target))
-    if mask_raster is not None:
-        from rosgeo.mask_raster import check_mask_raster
-
-        check_mask_raster(mask_raster, overwrite=overwrite, inputs=(scene, boxes, target))
+    targets = list(outputs) or [f"{Path(scene).stem}_masks.gpkg"]
+    beside = Beside(targets, mask_raster, mask_values, preview, stac, scene_time)
+    # With --append the layer is added to, and what is made of it is made anew.
+    beside.check(scene, boxes, overwrite=overwrite or append)
     with cluster_client(workers, scheduler) as client, ProgressBar(shown=not quiet) as progress:
         run = segment_run(
-            scene, boxes, options, output=target, overwrite=overwrite, resume=resume, client=client, progress=progress
+            scene,
+            boxes,
+            options,
+            output=targets,
+            class_column=class_column,
+            overwrite=overwrite,
+            append=append,
+            resume=resume,
+            client=client,
+            progress=progress,
         )
-    if mask_raster is not None:
-        from rosgeo.mask_raster import write_mask_raster
-
-        write_mask_raster(scene, run.result, mask_raster, values=mask_values)
-    if preview is not None:
-        from rosgeo.preview import draw_preview
-
-        draw_preview(scene, run, preview, bands=options.bands, stretch=parse_stretch(options.stretch))
+    beside.write(scene, run, options)
     if as_json:
-        click.echo(json.dumps({**run.record, "output": target, "preview": preview, "mask_raster": mask_raster}))
+        click.echo(json.dumps({**run.record, **beside.as_json()}))
     elif not quiet:
-        _summary(run, target, preview, mask_raster)
+        _summary(run, beside)
 
 
-def _options(choices: dict[str, Any]) -> SegmentOptions:
+_OF_THE_OUTLINE = ("outline", "parts", "min_area", "simplify", "fill_holes", "orthogonal")
+
+
+def segment_options(choices: dict[str, Any]) -> SegmentOptions:
+    """The options of a run, from the values of the options of ``rosgeo segment``."""
     from rosgeo.geometry.windows import CropPolicy
     from rosgeo.options import SHARE_FACTOR, SegmentOptions
     from rosgeo.raster.bands import parse_bands
@@ -213,7 +253,7 @@ def _options(choices: dict[str, Any]) -> SegmentOptions:
         policy = replace(policy, paper_side=choices["crop_side"])
     if choices["share"] or choices["share_factor"] is not None:
         policy = replace(policy, share=choices["share_factor"] or SHARE_FACTOR)
-    outline = OutlineOptions(choices["outline"], choices["parts"], choices["min_area"], choices["simplify"])
+    outline = OutlineOptions(**{key: choices[key] for key in _OF_THE_OUTLINE})
     same = (
         "resample",
         "adapter",
@@ -248,15 +288,15 @@ def _estimate(figures: dict[str, Any]) -> str:
     )
 
 
-def _summary(run: SegmentRun, target: str, preview: str | None, mask_raster: str | None) -> None:
+def _summary(run: SegmentRun, beside: Beside) -> None:
     record = run.record
     counts = ", ".join(f"{n} {status}" for status, n in sorted(record["counts"].items(), key=lambda item: -item[1]))
     boxes = "box" if record["objects"] == 1 else "boxes"
+    if "added" in record:
+        click.echo(f"{record['added']} added to {record['objects'] - record['added']} held")
     click.echo(
         f"{record['objects']} {boxes}: {counts}; {record['seconds']:.1f} s with {record['model']['name']} on {record['device']}"
     )
-    click.echo(f"Outlines: {target}")
-    if mask_raster:
-        click.echo(f"Mask raster: {mask_raster}")
-    if preview:
-        click.echo(f"Picture: {preview}")
+    click.echo(f"Outlines: {', '.join(beside.targets)}")
+    for title, path in beside.titled.items():
+        click.echo(f"{title}: {path}")

@@ -102,17 +102,32 @@ class Segmenter:
             return []
         image = torch.from_numpy(batch.image).to(self.device).contiguous(memory_format=torch.channels_last)
         boxes = torch.from_numpy(batch.boxes_model).to(self.device)
+        masks = self._mask_prompts(batch.crops)
         with torch.autocast(self.device.type, dtype=torch.bfloat16) if self.dtype == torch.bfloat16 else nullcontext():
             last, early, seen = self._network.encode(image)
             if len(image) == len(boxes):
-                outputs = [self._network.decode(last, early, seen, boxes)]
+                outputs = [self._network.decode(last, early, seen, boxes, masks=masks)]
             else:
-                on_image = [boxes[torch.from_numpy(batch.image_of == i)] for i in range(len(image))]
-                parts = zip(torch.split(last, 1), torch.split(early, 1), torch.split(seen, 1), on_image, strict=True)
-                outputs = [self._network.decode(*part) for part in parts]
+                rows = [torch.from_numpy(batch.image_of == i) for i in range(len(image))]
+                parts = zip(torch.split(last, 1), torch.split(early, 1), torch.split(seen, 1), rows, strict=True)
+                outputs = [
+                    self._network.decode(a, b, c, boxes[own], masks=None if masks is None else masks[own]) for a, b, c, own in parts
+                ]
             logits = torch.cat([self._network.served_logits(output) for output in outputs]).float().cpu()
         scores = torch.cat([output.iou for output in outputs]).float().clamp(0, 1).cpu()
         return [object_mask(crop, logits[i], float(scores[i])) for i, crop in enumerate(batch.crops)]
+
+    def _mask_prompts(self, crops: tuple[Crop, ...]) -> Tensor | None:
+        """The crops' mask prompts (B, 1, M, M), NaN where one has none; None where none has one."""
+        if all(crop.mask_logits is None for crop in crops):
+            return None
+        side = self._network.mask_prompt_size
+        prompts = torch.full((len(crops), 1, side, side), math.nan)
+        for i, crop in enumerate(crops):
+            if crop.mask_logits is not None:
+                logits = torch.from_numpy(crop.mask_logits)[None, None]
+                prompts[i] = F.interpolate(logits, size=(side, side), mode="bilinear", align_corners=False, antialias=True)[0]
+        return prompts.to(self.device)
 
 
 def _with_bf16_products(network: RosSam) -> RosSam:

@@ -232,6 +232,16 @@ class RosSam(nn.Module):
         last, early = self.image_encoder.backbone(normalised)
         return last, early, normalised
 
+    @property
+    def takes_masks(self) -> bool:
+        """True where a mask may be a prompt, as in SAM; False where the box already goes in as one."""
+        return not self.config.box_mask_prompt
+
+    @property
+    def mask_prompt_size(self) -> int:
+        """Side of a mask prompt: 4 cells a token, as SAM's low-resolution masks."""
+        return int(4 * self.image_encoder.grid_size)
+
     def decode(
         self,
         last: Tensor,
@@ -240,26 +250,37 @@ class RosSam(nn.Module):
         boxes: Tensor,
         *,
         points: tuple[Tensor, Tensor] | None = None,
+        masks: Tensor | None = None,
         refine: bool = True,
     ) -> DecoderOutput:
         """Neck, prompt encoder and decoder over the backbone's features (which training may have kept on disk).
 
         Features and picture (B or 1, ...) and boxes (B, 4), as in `forward`. `points`: (B, K, 2) in the model frame and int64 (B, K),
-        1 on the object and 0 off it; for models with `point_prompts`.
+        1 on the object and 0 off it; for models with `point_prompts`. `masks` (B, 1, M, M), M of `mask_prompt_size`: logits as further
+        prompts where `takes_masks`; NaN in all cells of a row for none.
         """
         # Not every device has float64.
         boxes = boxes.float()
         embedding = self.image_encoder.neck(last)
         size, grid = self.config.input_size, self.image_encoder.grid_size
-        masks = 2 * box_coverage(boxes, 4 * grid, size) - 1 if self.config.box_mask_prompt else None
+        if masks is not None and not self.takes_masks:
+            raise ModelError(f"{self.config.name} takes no mask as a prompt")
+        if self.config.box_mask_prompt:
+            masks = 2 * box_coverage(boxes, 4 * grid, size) - 1
         # In float32 whatever the rest runs in: bfloat16 would round a corner by nearly a pixel.
         with torch.autocast(boxes.device.type, enabled=False):
             if points is not None:
                 # SAM counts from a pixel's centre.
                 points = (points[0].float() - 0.5, points[1])
-            sparse, dense = self.prompt_encoder(points=points, boxes=boxes, masks=masks)
+            sparse, dense = self.prompt_encoder(
+                points=points, boxes=boxes, masks=None if masks is None else masks.float().nan_to_num()
+            )
             # Without a mask prompt the dense one is the same for all boxes.
-            dense = dense if self.config.box_mask_prompt else dense[:1]
+            dense = dense if masks is not None else dense[:1]
+            if masks is not None and not self.config.box_mask_prompt:
+                # The embedding that stands for no mask.
+                none = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+                dense = torch.where(torch.isnan(masks).any(dim=(1, 2, 3))[:, None, None, None], none, dense)
             image_pe = self.prompt_encoder.get_dense_pe()
         output: DecoderOutput = self.mask_decoder(
             embedding=embedding,

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +23,8 @@ from rasterio.windows import Window
 
 from rosgeo.errors import InputFileNotFoundError, RasterError
 from rosgeo.geometry.mapping import AffineMapping, mapping_from_gcps
+from rosgeo.raster.lazy import pixels_of
+from rosgeo.raster.png import require_whole_png
 from rosgeo.types import BoolArray, PixelMapping, RasterGrid
 
 if TYPE_CHECKING:
@@ -70,6 +73,11 @@ class RasterioSource:
     ----------
     dataset : rasterio.io.DatasetReader
         Stays open; whoever opened it closes it.
+
+    Attributes
+    ----------
+    taken : datetime or None
+        What the file's EXIF or TIFF tags say of when it was taken, without time zone.
     """
 
     def __init__(self, dataset: Any) -> None:
@@ -80,7 +88,9 @@ class RasterioSource:
         self.colours = tuple(c.name for c in dataset.colorinterp)
         crs, mapping, self.georeferenced = _georeferencing(dataset)
         self.grid = RasterGrid(int(dataset.height), int(dataset.width), mapping, crs)
+        self.taken = _taken(dataset)
         self._palettes = {b: _palette(dataset, b) for b in range(1, self.count + 1)}
+        self._is_whole = dataset.driver != "PNG" or not Path(self.name).is_file()
 
     def read(self, bands: Bands, rows: slice, cols: slice) -> tuple[npt.NDArray[Any], BoolArray]:
         """See `RasterSource`."""
@@ -97,6 +107,10 @@ class RasterioSource:
         return self._read(bands, out_shape=shape, resampling=Resampling.nearest)
 
     def _read(self, bands: Bands, **how: Any) -> tuple[npt.NDArray[Any], BoolArray]:
+        if not self._is_whole:
+            # Before the first pixel, so that opening a file stays cheap.
+            require_whole_png(self.name)
+            self._is_whole = True
         unique = sorted(set(bands))
         if "out_shape" in how:
             one, how = how["out_shape"], {k: v for k, v in how.items() if k != "out_shape"}
@@ -127,6 +141,16 @@ class RasterioSource:
         # rasterio reads bands of different types one by one only.
         single = {**how, "out_shape": how["out_shape"][1:]} if "out_shape" in how else how
         return np.stack([self._dataset.read(b, **single) for b in bands]).astype(np.result_type(*kinds), copy=False)
+
+
+def _taken(dataset: Any) -> datetime | None:
+    tags = dataset.tags()
+    for tag in ("EXIF_DateTimeOriginal", "TIFFTAG_DATETIME"):
+        try:
+            return datetime.strptime(tags.get(tag, "").strip(), "%Y:%m:%d %H:%M:%S")
+        except ValueError:
+            continue
+    return None
 
 
 def _together(values: npt.NDArray[Any], by_band: BoolArray) -> BoolArray:
@@ -223,7 +247,7 @@ class ArraySource:
 
     def _read(self, bands: Bands, rows: slice, cols: slice) -> tuple[npt.NDArray[Any], BoolArray]:
         unique = sorted(set(bands))
-        part = np.asarray(self._array[[b - 1 for b in unique], rows, cols].values)
+        part = pixels_of(self._array[[b - 1 for b in unique], rows, cols])
         values = part[[unique.index(b) for b in bands]]
         if self._nodata is None or np.isnan(self._nodata):
             return values, np.ones(values.shape, dtype=bool)

@@ -50,7 +50,8 @@ class DataSource:
     raster, labels : str
         Picture and polygons (raster).
     layer, where, labels_crs : str or None
-        Layer of `labels`, an SQL condition on its attributes, its CRS where it has none (``pixel``: pixel coordinates).
+        Layer of `labels`, an SQL condition on its attributes, its CRS where it has none (``pixel``: pixel coordinates). Without
+        `where`, of a layer that rosgeo wrote the rows with the status ``ok`` or ``corrected`` are taken.
     class_column : str or None
         Column that holds the class; without it all are of class ``object``.
     bands : str or None

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rosgeo.types import BoolArray, Float32Array, FloatArray
+from rosgeo.geometry.pixels import crossings, polygon_mask
+from rosgeo.types import Float32Array, FloatArray
 
 __all__ = ["polygon_coverage", "polygon_mask"]
 
@@ -38,48 +39,9 @@ def polygon_coverage(rings: Sequence[FloatArray], shape: tuple[int, int], lines_
     return total
 
 
-def polygon_mask(rings: Sequence[FloatArray], shape: tuple[int, int]) -> BoolArray:
-    """The cells whose centres a union of polygons holds (even-odd rule a ring).
-
-    Parameters
-    ----------
-    rings, shape
-        As for `polygon_coverage`.
-
-    Returns
-    -------
-    bool array (height, width)
-    """
-    height, width = shape
-    mask = np.zeros(shape, dtype=bool)
-    for ring in rings:
-        rows, x, sign = _crossings(np.asarray(ring, dtype=np.float64), height, 1)
-        first = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
-        steps = np.zeros((height, width + 1), dtype=np.int64)
-        np.add.at(steps, (rows, first), sign)
-        mask |= steps.cumsum(axis=1)[:, :-1] > 0
-    return mask
-
-
-def _crossings(ring: FloatArray, height: int, lines_per_cell: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where scan lines cross an outline: line number, x, and +1 on entering or -1 on leaving."""
-    start, end = ring, np.roll(ring, -1, axis=0)
-    y = (np.arange(height * lines_per_cell) + 0.5) / lines_per_cell
-    edge, line = np.nonzero((start[:, 1, None] <= y) != (end[:, 1, None] <= y))
-    # From the upper end to the lower one: an edge that is walked there and back is then crossed at the very same x.
-    down = (start[edge, 1] < end[edge, 1])[:, None]
-    (x0, y0), (x1, y1) = np.where(down, start[edge], end[edge]).T, np.where(down, end[edge], start[edge]).T
-    x = x0 + (y[line] - y0) * (x1 - x0) / (y1 - y0)
-    order = np.lexsort((x, line))
-    line, x = line[order], x[order]
-    # An outline is closed, so each line is crossed an even number of times and the parity over all lines starts anew on each.
-    sign = np.where(np.arange(len(x)) % 2 == 0, 1, -1)
-    return line, x, sign
-
-
 def _line_coverage(ring: FloatArray, height: int, width: int, lines_per_cell: int) -> Float32Array:
     """Coverage (height * lines_per_cell, width) of each cell along each scan line."""
-    rows, x, sign = _crossings(ring, height, lines_per_cell)
+    rows, x, sign = crossings(ring, height, lines_per_cell)
     x = np.clip(x, 0.0, width)
     cell = np.minimum(np.floor(x), width - 1).astype(np.int64)
     part = cell + 1 - x

@@ -1,10 +1,9 @@
-"""Labelled objects for training and evaluation: what one is, how its pixels are read, and the reader of COCO folders."""
+"""Labelled objects for training and evaluation: what one is, and how its pixels are read."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from rosgeo.errors import InputFileNotFoundError, TrainingDataError
+from rosgeo.errors import TrainingDataError
 from rosgeo.geometry.windows import decimation_of
 from rosgeo.inference.crops import PADDING_RGB
 from rosgeo.types import BoolArray, CropWindow, FloatArray, UInt8Array
@@ -21,7 +20,7 @@ from rosgeo.types import BoolArray, CropWindow, FloatArray, UInt8Array
 if TYPE_CHECKING:
     from rosgeo.raster.crops import CropReader
 
-__all__ = ["UNREADABLE", "LabelledObject", "RasterPixels", "class_weights", "load_image", "picture_shape", "read_coco", "read_crop"]
+__all__ = ["UNREADABLE", "LabelledObject", "RasterPixels", "class_weights", "load_image", "picture_shape", "read_crop"]
 
 UNREADABLE = (OSError, SyntaxError, ValueError)
 """What Pillow raises for a file that is no picture, or a torn one."""
@@ -173,98 +172,6 @@ def _hide(
         valid[top:bottom, left:right] = False
         image[:, top:bottom, left:right] = np.array(PADDING_RGB, dtype=np.uint8)[:, None, None]
     return image, valid
-
-
-def read_coco(
-    folder: str | Path, annotations: str = "instances.json", *, column: str | None = None
-) -> tuple[list[LabelledObject], dict[str, int]]:
-    """Read a COCO folder: ``images/`` and one annotation file.
-
-    Parameters
-    ----------
-    folder : path
-        The folder.
-    annotations : str
-        Name of the annotation file in it.
-    column : str, optional
-        Key of the images whose value becomes the `group` of their objects.
-
-    Returns
-    -------
-    objects : list of LabelledObject
-        In the order of the file.
-    left_out : dict
-        Reason -> number of annotations that are not among the objects (crowds, RLE, degenerate outlines).
-
-    Raises
-    ------
-    InputFileNotFoundError
-        The annotation file or a picture that it names is missing.
-    TrainingDataError
-        The file is no COCO file, or no object is left.
-    """
-    root = Path(folder)
-    path = root / annotations
-    if not path.is_file():
-        raise InputFileNotFoundError(f"{path}: no such file; a COCO folder holds {annotations} and images/")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        images = {image["id"]: image for image in content["images"]}
-        names = {category["id"]: str(category["name"]) for category in content["categories"]}
-        entries = content["annotations"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise TrainingDataError(f"{path} is not a COCO file: {error!r}; expected images, annotations, categories") from error
-    objects: list[LabelledObject] = []
-    left_out: dict[str, int] = {}
-    for entry in entries:
-        try:
-            image, category = images[entry["image_id"]], names[entry["category_id"]]
-            group = "" if column is None else str(image[column])
-        except KeyError as error:
-            raise TrainingDataError(
-                f"{path}: annotation {entry.get('id')}: {error} is missing in it, in its image or in the lists"
-            ) from error
-        rings = _rings(entry)
-        if isinstance(rings, str):
-            left_out[rings] = left_out.get(rings, 0) + 1
-            continue
-        objects.append(
-            LabelledObject(
-                image_path=root / "images" / image["file_name"],
-                height=int(image["height"]),
-                width=int(image["width"]),
-                rings=rings,
-                category=category,
-                source=str(image.get("source", root.name)),
-                group=group,
-            )
-        )
-    _require_pictures({o.image_path for o in objects}, path)
-    if not objects:
-        raise TrainingDataError(f"{path} holds no usable object; left out: {left_out or 'nothing, it has no annotations'}")
-    return objects, left_out
-
-
-def _rings(entry: dict[str, object]) -> tuple[FloatArray, ...] | str:
-    """The outlines of an annotation, or why it has none."""
-    if entry.get("iscrowd"):
-        return "crowd"
-    segmentation = entry.get("segmentation")
-    if not isinstance(segmentation, list):
-        return "RLE segmentation"
-    rings = tuple(np.asarray(r, dtype=np.float64).reshape(-1, 2) for r in segmentation if len(r) >= 6)
-    if not rings or not all(np.isfinite(r).all() for r in rings):
-        return "no outline"
-    points = np.concatenate(rings)
-    if (np.ptp(points, axis=0) <= 0).any():
-        return "zero area"
-    return rings
-
-
-def _require_pictures(paths: Iterable[Path], source: Path) -> None:
-    missing = sorted(str(p) for p in paths if not p.is_file())
-    if missing:
-        raise InputFileNotFoundError(f"{missing[0]}: no such file, named in {source} ({len(missing)} pictures are missing)")
 
 
 def picture_shape(path: Path) -> tuple[int, int]:

@@ -21,6 +21,9 @@ __all__ = ["footprint", "read_labels"]
 _MIN_SIDE_PX = 2.0
 """Objects that are shorter than this in both directions have no outline to learn."""
 
+_GOOD_STATUS = ("ok", "corrected")
+"""Values of `rosgeo_status` that labels may have; `rosgeo.vector.style` tells how QGIS sets them."""
+
 
 def read_labels(source: DataSource, column: str | None = None) -> tuple[list[LabelledObject], dict[str, int]]:
     """Read polygons on a raster. Their envelopes in the pixels of the upright raster are the prompts, as in `rosgeo.segment`.
@@ -56,7 +59,7 @@ def read_labels(source: DataSource, column: str | None = None) -> tuple[list[Lab
     from rosgeo.raster.bands import parse_bands, parse_stretch
 
     parse_stretch(source.stretch)
-    frame = read_boxes(source.labels, layer=source.layer, where=source.where)
+    frame, unwanted = _wanted(read_boxes(source.labels, layer=source.layer, where=source.where), source)
     for name in (source.class_column, column):
         if name is not None and name not in frame.columns:
             columns = ", ".join(str(c) for c in frame.columns if c != frame.geometry.name)
@@ -82,11 +85,21 @@ def read_labels(source: DataSource, column: str | None = None) -> tuple[list[Lab
         )
         for row in outlines
     ]
+    lost |= {f"with another rosgeo_status than {' or '.join(_GOOD_STATUS)}": unwanted} if unwanted else {}
     if not objects:
         raise TrainingDataError(
             f"not one polygon of {source.labels} can be used on {source.raster} ({lost}); check the CRS of both, or the condition 'where'"
         )
     return objects, lost
+
+
+def _wanted(frame: Any, source: DataSource) -> tuple[Any, int]:
+    """The rows to learn from, and how many are left out: of a layer that rosgeo wrote, what is no outline or was rejected in QGIS."""
+    if source.where is not None or "rosgeo_status" not in frame.columns:
+        return frame, 0
+    # A row that was drawn where QGIS did not set the status has none.
+    wanted = frame["rosgeo_status"].isin(_GOOD_STATUS) | frame["rosgeo_status"].isna()
+    return frame[wanted].reset_index(drop=True), int((~wanted).sum())
 
 
 def _to_pixels(

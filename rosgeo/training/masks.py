@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,8 @@ def read_masks(folder: str | Path) -> tuple[list[LabelledObject], dict[str, int]
     Parameters
     ----------
     folder : path
-        With ``img/`` (8-bit pictures), ``boxes/`` (N x 4, xyxy in pixels) and ``onehotmask/`` (N x H x W, 0 or 255).
+        With ``img/`` (8-bit pictures), ``boxes/`` (N x 4, xyxy in pixels) and ``onehotmask/`` (N x H x W, 0 or 255). With the
+        ``tracks.json`` of a folder that rosgeo wrote from a clip its pictures are taken to show the same ground, as in `read_frames`.
 
     Returns
     -------
@@ -45,6 +47,7 @@ def read_masks(folder: str | Path) -> tuple[list[LabelledObject], dict[str, int]
         if not (root / name).is_dir():
             raise InputFileNotFoundError(f"{root / name}: no such folder; this layout holds img/, boxes/ and onehotmask/")
     pictures = sorted(p for p in (root / "img").iterdir() if p.suffix.lower() in _PICTURES)
+    ground = str((root / "img").resolve()) if (root / "tracks.json").is_file() else ""
     objects: list[LabelledObject] = []
     left_out: dict[str, int] = {}
     for picture in pictures:
@@ -52,7 +55,7 @@ def read_masks(folder: str | Path) -> tuple[list[LabelledObject], dict[str, int]
             if isinstance(found, str):
                 left_out[found] = left_out.get(found, 0) + 1
             else:
-                objects.append(found)
+                objects.append(replace(found, ground=ground))
     if not objects:
         raise TrainingDataError(f"{root} holds no usable object in {len(pictures)} pictures; left out: {left_out or 'none'}")
     return objects, left_out

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rosgeo.errors import TrainingDataError
+from rosgeo.training.coco import read_coco
 from rosgeo.training.config import DataConfig, DataSource
-from rosgeo.training.data import LabelledObject, read_coco
+from rosgeo.training.data import LabelledObject
 from rosgeo.training.frames import read_frames
 from rosgeo.training.labels import read_labels
 from rosgeo.training.masks import read_masks

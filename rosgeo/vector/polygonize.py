@@ -17,11 +17,14 @@ from shapely import MultiPolygon, Polygon
 
 from rosgeo.errors import OptionError
 from rosgeo.geometry.mapping import pixel_size_map
-from rosgeo.types import CropWindow, Float32Array, FloatArray, ObjectMask, RasterGrid
+from rosgeo.types import CropWindow, Float32Array, FloatArray, ObjectMask, PixelMapping, RasterGrid
+from rosgeo.vector.orthogonal import orthogonal
 
-__all__ = ["OutlineOptions", "geodesic_area_m2", "map_precision", "mask_to_polygon", "polygon_to_map"]
+__all__ = ["OutlineOptions", "geodesic_area_m2", "map_precision", "mask_to_polygon", "polygon_to_map", "polygon_to_px"]
 
 AnyPolygon: TypeAlias = Polygon | MultiPolygon
+
+_ORTHOGONAL_LEAST_PX = 1.0
 
 
 @dataclass(frozen=True)
@@ -38,22 +41,34 @@ class OutlineOptions:
         Smallest part and smallest hole that is kept, in square pixels; None: 1 % of the box, which takes away the crumbs of an unsure
         mask and leaves courtyards.
     simplify : float
-        Tolerance of the simplification (Douglas-Peucker, topology kept) of smooth outlines, in pixels; 0 keeps every vertex. A pixel
-        outline loses only vertices on straight lines.
+        Tolerance in pixels; 0 keeps every vertex. Smooth outlines are simplified one by one (Douglas-Peucker, topology kept), pixel
+        outlines together, so that neighbours keep their shared edges (`simplify_neighbours`); below 0.7 px these lose only vertices
+        on straight lines.
+    fill_holes : float, "all" or None
+        Fill every hole, or those smaller than this, in square pixels. None: those that `min_area` takes away.
+    orthogonal : bool
+        Right angles on the ground, for buildings; see `orthogonal`. Its tolerance is `simplify`, of at least 1 px.
     """
 
     outline: Literal["smooth", "pixel"] = "smooth"
     parts: Literal["all", "largest"] = "all"
     min_area: float | None = None
     simplify: float = 0.05
+    fill_holes: float | Literal["all"] | None = None
+    orthogonal: bool = False
 
     def __post_init__(self) -> None:
-        for name, value in (("min_area", self.min_area), ("simplify", self.simplify)):
-            if value is not None and not 0 <= value < np.inf:
-                raise OptionError(f"{name} {value}: expected a number of at least 0")
+        fill_holes = None if self.fill_holes == "all" else self.fill_holes
+        for name, value in (("min_area", self.min_area), ("simplify", self.simplify), ("fill_holes", fill_holes)):
+            if value is None:
+                continue
+            if isinstance(value, str) or not 0 <= value < np.inf:
+                raise OptionError(f"{name} {value}: expected a number of at least 0{' or all' * (name == 'fill_holes')}")
 
 
-def mask_to_polygon(mask: ObjectMask, box_px: FloatArray, options: OutlineOptions) -> AnyPolygon | None:
+def mask_to_polygon(
+    mask: ObjectMask, box_px: FloatArray, options: OutlineOptions, to_ground: FloatArray | None = None
+) -> AnyPolygon | None:
     """The polygon of a mask in the pixel frame.
 
     Parameters
@@ -63,7 +78,9 @@ def mask_to_polygon(mask: ObjectMask, box_px: FloatArray, options: OutlineOption
     box_px : float64 array (4,)
         The prompt; parts that do not touch it are dropped.
     options : OutlineOptions
-        Outline, parts, smallest area, simplification.
+        Outline, parts, smallest area, holes, simplification, right angles.
+    to_ground : float64 array (2, 2), optional
+        For right angles; see `ground_matrix`. Default: pixels lie square on the ground.
 
     Returns
     -------
@@ -82,11 +99,22 @@ def mask_to_polygon(mask: ObjectMask, box_px: FloatArray, options: OutlineOption
         parts = [max(touching, key=lambda p: p.area)]
     if options.parts == "largest" and parts:
         parts = [max(parts, key=lambda p: p.area)]
-    if min_area > 0:
-        parts = [Polygon(p.exterior, [h for h in p.interiors if Polygon(h).area > min_area]) for p in parts]
+    parts = _without_holes(parts, min_area, options.fill_holes)
     if not parts:
         return None
-    return _joined(parts)
+    if not options.orthogonal:
+        return _joined(parts)
+    return orthogonal(_joined(parts), np.eye(2) if to_ground is None else to_ground, max(options.simplify, _ORTHOGONAL_LEAST_PX))
+
+
+def _without_holes(parts: list[Polygon], min_area: float, fill_holes: float | Literal["all"] | None) -> list[Polygon]:
+    """The parts without holes of at most `min_area` or below `fill_holes`, in square pixels."""
+    below = np.inf if fill_holes == "all" else max(min_area, fill_holes or 0.0)
+    if below <= 0:
+        return parts
+    filled = [Polygon(p.exterior, [h for h in p.interiors if Polygon(h).area > below]) for p in parts]
+    # A part that stood in a hole of another is in it now.
+    return filled if below == min_area else _polygons(shapely.union_all(filled))
 
 
 def _smooth_outline(logits: Float32Array, window: CropWindow) -> Any:
@@ -161,6 +189,15 @@ def polygon_to_map(polygon: AnyPolygon, grid: RasterGrid, precision: float) -> A
     if not parts:
         return None
     return _joined(parts)
+
+
+def polygon_to_px(polygon: AnyPolygon, mapping: PixelMapping) -> AnyPolygon | None:
+    """A polygon of the map frame in the pixel frame, valid; None where nothing is left of it."""
+    moved = shapely.transform(polygon, mapping.to_px)
+    if moved.is_valid:
+        return moved
+    parts = _polygons(moved)
+    return _joined(parts) if parts else None
 
 
 def geodesic_area_m2(polygons: list[AnyPolygon | None], crs: CRS | None) -> FloatArray:

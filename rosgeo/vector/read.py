@@ -14,6 +14,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from rosgeo.errors import BoxesError, CRSMismatchError, InputFileNotFoundError, OptionError
+from rosgeo.vector.gpkg import outlines_layer
 
 __all__ = ["PIXEL_CRS", "check_frames", "crs_label", "parse_crs", "read_boxes"]
 
@@ -42,7 +43,7 @@ def read_boxes(boxes: str | Path | gpd.GeoDataFrame, *, layer: str | None = None
     boxes : path or GeoDataFrame
         GeoPackage, GeoJSON, Shapefile, FlatGeobuf, GeoParquet or whatever else GDAL reads. A GeoDataFrame is copied.
     layer : str, optional
-        Needed where the file has more than one layer with geometries.
+        Needed where the file has more than one layer with geometries; of a result of rosgeo, the outlines are taken without it.
     where : str, optional
         An SQL condition on the attributes; rows that do not meet it are no part of the input.
 
@@ -123,6 +124,10 @@ def _choose_layer(path: str, layer: str | None) -> str:
     if not with_geometry:
         raise BoxesError(f"{path} has no layer with geometries; expected polygons")
     if len(with_geometry) > 1:
+        # A result holds its prompts too; what it is about are the outlines.
+        outlines = outlines_layer(path, with_geometry)
+        if outlines is not None:
+            return outlines
         raise OptionError(f"{path} has {len(with_geometry)} layers ({', '.join(with_geometry)}); choose one with --layer")
     return with_geometry[0]
 

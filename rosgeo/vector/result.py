@@ -33,8 +33,8 @@ class ObjectResult:
     ----------
     id : int
         Row of the input.
-    status : {"ok", "empty", "outside", "nodata", "invalid", "failed"}
-        ``failed``: the model gave no number.
+    status : {"ok", "empty", "outside", "nodata", "invalid", "failed", "missing"}
+        ``failed``: the model gave no number, or the frame of a clip cannot be read. ``missing``: the clip has no such frame.
     polygon_map : Polygon, MultiPolygon or None
         In the raster's map frame.
     score, stability : float

@@ -1,26 +1,54 @@
-"""Results to files: built beside their place, put there by one rename."""
+"""Results to files, in the format of each."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
-import numpy as np
 import pyogrio
+from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 
-from rosgeo.errors import OutputError
-from rosgeo.vector.style import add_default_style
+from rosgeo.errors import FormatLossWarning, OutputError
+from rosgeo.vector.coco import Picture, write_coco
+from rosgeo.vector.columns import plain_columns
+from rosgeo.vector.geojson import DIGITS, add_member, in_wgs84
+from rosgeo.vector.gpkg import finish_geopackage
+from rosgeo.vector.place import (
+    cannot_write,
+    check_output,
+    check_place,
+    naming_errors,
+    replacing,
+    replacing_all,
+    room_on_disk,
+    writing,
+)
+from rosgeo.vector.shapefile import fit_columns, require_small
+from rosgeo.vector.style import TimeOfRows
 
-__all__ = ["LAYER", "UNDEFINED_CARTESIAN", "check_columns", "check_output", "output_driver", "read_record", "write_result"]
+__all__ = [
+    "LAYER",
+    "UNDEFINED_CARTESIAN",
+    "cannot_write",
+    "check_columns",
+    "check_output",
+    "check_outputs",
+    "check_place",
+    "output_driver",
+    "read_record",
+    "read_written",
+    "replacing",
+    "room_on_disk",
+    "write_result",
+    "write_results",
+    "writing",
+]
 
 LAYER = "masks"
 """Name of the result's layer."""
@@ -33,134 +61,127 @@ _DRIVERS = {
     ".parquet": "GeoParquet",
     ".geoparquet": "GeoParquet",
     ".geojson": "GeoJSON",
-    ".json": "GeoJSON",
+    ".json": "COCO",
     ".fgb": "FlatGeobuf",
+    ".shp": "ESRI Shapefile",
 }
 
-_LITTLE_ROOM_BYTES = 1e9
 
-
-def output_driver(path: str | Path) -> str:
-    """The format that a path's extension asks for; raises OutputError for an unknown one."""
+def output_driver(path: str | Path, *, of_one_picture: bool = True) -> str:
+    """The format that a path's extension asks for; raises OutputError for an unknown one, and for COCO where there is no one picture."""
     suffix = Path(path).suffix.lower()
+    if _DRIVERS.get(suffix) == "COCO" and not of_one_picture:
+        raise OutputError(f"{path}: {suffix} is COCO with one picture, which a clip is not; see --coco, or write .geojson")
     if suffix not in _DRIVERS:
         raise OutputError(f"{path}: no output format for the extension {suffix!r}; expected one of {', '.join(_DRIVERS)}")
     return _DRIVERS[suffix]
 
 
-def check_output(path: str | Path, *, overwrite: bool, inputs: tuple[str, ...] = ()) -> Path:
-    """Find out before any work whether a file can be written.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    overwrite : bool
-        An existing file may be replaced.
-    inputs : tuple of str
-        Files that must not be the output.
+def check_outputs(paths: Sequence[str | Path], *, overwrite: bool, inputs: tuple[str, ...] = ()) -> list[Path]:
+    """`check_output` for the several files of one result, in formats that `output_driver` knows.
 
     Raises
     ------
     OutputError
-        It exists, is an input, or its folder is missing or not writable.
+        One of them cannot be written, or two are the same.
     """
-    target = Path(path)
-    folder = target.parent
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{target}: {folder} is a file, not a folder")
-    if not folder.is_dir():
-        raise OutputError(f"{path}: the folder {folder} does not exist; make it first")
-    if target.is_dir():
-        raise OutputError(f"{target} is a folder; expected the name of a file")
-    if any(Path(i).exists() and target.exists() and os.path.samefile(i, target) for i in inputs):
-        raise OutputError(f"{target} is an input; name another output")
-    if target.exists() and not overwrite:
-        raise OutputError(f"{target} exists; pass --overwrite to replace it, or name another output")
-    if not os.access(folder, os.W_OK) or not _takes_files(folder):
-        raise OutputError(f"{target}: the folder {folder} is not writable")
-    return target
+    for path in paths:
+        output_driver(path)
+    targets = [check_output(path, overwrite=overwrite, inputs=inputs) for path in paths]
+    places = [t.resolve() for t in targets]
+    doubled = next((t for i, t in enumerate(targets) if places[i] in places[:i]), None)
+    if doubled is not None:
+        raise OutputError(f"{doubled} is named twice as an output; name each once")
+    return targets
 
 
-def _takes_files(folder: Path) -> bool:
-    """True where a file can be made in a folder; permissions alone do not tell, on read-only and special file systems."""
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
+def write_result(
+    result: gpd.GeoDataFrame,
+    path: str | Path,
+    record: dict[str, Any],
+    prompts: gpd.GeoDataFrame | None = None,
+    *,
+    time: TimeOfRows | None = None,
+) -> None:
+    """`write_results` of one file, not COCO."""
+    write_results(result, [path], record, prompts, time=time)
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well, and is removed when it does not."""
-    try:
-        folder = tempfile.mkdtemp(prefix=".rosgeo-", dir=path.parent)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
-    partial = Path(folder) / path.name
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        for left in Path(folder).iterdir():
-            left.unlink()
-        Path(folder).rmdir()
-
-
-def write_result(result: gpd.GeoDataFrame, path: str | Path, record: dict[str, Any]) -> None:
-    """Write a result in the format of the path's extension.
+def write_results(
+    result: gpd.GeoDataFrame,
+    paths: Sequence[str | Path],
+    record: dict[str, Any],
+    prompts: gpd.GeoDataFrame | None = None,
+    *,
+    time: TimeOfRows | None = None,
+    picture: Picture | None = None,
+) -> None:
+    """Write a result, each file in the format of its extension.
 
     Parameters
     ----------
     result : GeoDataFrame
         See `assemble_result`. Its index is not written.
-    path : path
-        An existing file is replaced when the new one is whole.
+    paths : sequence of path
+        Existing files are replaced when all the new ones are whole.
     record : dict
-        The run's record, JSON; goes into a GeoPackage as the layer's metadata (``rosgeo``), with a default QGIS style.
+        The run's record, JSON; goes into a GeoPackage and a FlatGeobuf as the layer's metadata (``rosgeo``), into a GeoParquet as pandas'
+        attributes, into GeoJSON as a member of that name, into COCO as ``info.rosgeo``. A Shapefile has no place for it. A GeoPackage
+        has a default QGIS style, too.
+    prompts : GeoDataFrame, optional
+        See `prompts_frame`; a GeoPackage gets them as a second layer.
+    time : TimeOfRows, optional
+        For that style.
+    picture : Picture, optional
+        The raster of the outlines, for COCO.
 
     Raises
     ------
     OutputError
-        The format cannot hold a column, or the file cannot be written.
+        The format cannot hold a column, or a file cannot be written.
+
+    Warns
+    -----
+    FormatLossWarning
+        What a Shapefile cannot hold as it is.
     """
-    target = Path(path)
+    targets = [Path(path) for path in paths]
+    with replacing_all(targets) as partials:
+        for target, partial in zip(targets, partials, strict=True):
+            with naming_errors(target):
+                _write_file(result, target, partial, record, prompts, time, picture)
+
+
+def _write_file(
+    result: gpd.GeoDataFrame,
+    target: Path,
+    partial: Path,
+    record: dict[str, Any],
+    prompts: gpd.GeoDataFrame | None,
+    time: TimeOfRows | None,
+    picture: Picture | None,
+) -> None:
     driver = output_driver(target)
-    with writing(target) as partial:
-        if driver == "GeoParquet":
-            result.to_parquet(partial, index=False)
-        else:
-            _write_layer(_plain_columns(result, driver, target), partial, driver, record)
-            require_whole(partial, len(result))
+    if driver == "GeoParquet":
+        _write_parquet(result, partial, record)
+    elif driver == "COCO":
+        if picture is None:
+            raise OutputError(f"{target}: COCO needs the raster of the outlines")
+        write_coco(result, partial, picture, record)
+    else:
+        lost = _write_layer(plain_columns(result, driver, target), partial, driver, record, prompts, time)
+        require_whole(partial, len(result))
+        if driver == "ESRI Shapefile":
+            require_small(partial, target)
+        if lost:
+            warnings.warn(f"{target}: a Shapefile cannot hold all as it is: {'; '.join(lost)}", FormatLossWarning, stacklevel=2)
 
 
-@contextmanager
-def writing(target: Path) -> Iterator[Path]:
-    """`replacing`, with whatever a driver raises as an OutputError that names the target."""
-    room = ""
-    try:
-        with replacing(target) as partial:
-            try:
-                yield partial
-            finally:
-                # Before what is half written goes away and makes room.
-                room = room_on_disk(target)
-    except OutputError:
-        raise
-    except (RuntimeError, OSError, ValueError, TypeError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(f"{target} cannot be written: {' '.join(reason.split())[:300]}{room}") from error
-
-
-def room_on_disk(path: Path) -> str:
-    """What is free on the disk of a file to be, in words, where it is little: drivers seldom say that a disk is full."""
-    folder = path.parent
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError:
-        return ""
-    return f" ({free / 1e6:.1f} MB are free on the disk of {folder.resolve()})" if free < _LITTLE_ROOM_BYTES else ""
+def _write_parquet(result: gpd.GeoDataFrame, path: Path, record: dict[str, Any]) -> None:
+    frame = result.copy(deep=False)
+    frame.attrs = {"rosgeo": record} if record else {}
+    # The covering is a column of this name; an input that has one keeps its own.
+    frame.to_parquet(path, index=False, write_covering_bbox="bbox" not in frame.columns)
 
 
 def require_whole(partial: Path, rows: int) -> None:
@@ -188,9 +209,9 @@ def check_columns(frame: gpd.GeoDataFrame, path: str | Path) -> None:
         with tempfile.TemporaryDirectory() as folder:
             probe = Path(folder) / f"probe{Path(path).suffix}"
             if driver == "GeoParquet":
-                rows.to_parquet(probe, index=False)
-            else:
-                _write_layer(_plain_columns(rows, driver, Path(path)), probe, driver, {})
+                _write_parquet(rows, probe, {})
+            elif driver != "COCO":  # which holds whatever JSON can, as text where it must
+                _write_layer(plain_columns(rows, driver, Path(path)), probe, driver, {})
     except OutputError:
         raise
     except Exception as error:  # whatever a driver raises for a column that it cannot hold
@@ -199,8 +220,18 @@ def check_columns(frame: gpd.GeoDataFrame, path: str | Path) -> None:
         raise OutputError(f"{path} cannot hold the input's columns {columns}: {reason}") from error
 
 
-def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[str, Any]) -> None:
+def _write_layer(
+    frame: gpd.GeoDataFrame,
+    path: Path,
+    driver: str,
+    record: dict[str, Any],
+    prompts: gpd.GeoDataFrame | None = None,
+    time: TimeOfRows | None = None,
+) -> list[str]:
+    """Write a layer with a driver of GDAL; gives what the format cannot hold as it is, in words."""
     options: dict[str, Any] = {}
+    lost: list[str] = []
+    metadata = {"rosgeo": json.dumps(record)}
     names = {str(c).lower() for c in frame.columns if c != frame.geometry.name}
     if driver == "GPKG":
         geometry_column = _free_name("geom", names)
@@ -209,7 +240,7 @@ def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[
             # A column of the input called fid is data, and need not be unique.
             "FID": _free_name("fid", names),
             "GEOMETRY_NAME": geometry_column,
-            "layer_metadata": {"rosgeo": json.dumps(record)},
+            "layer_metadata": metadata,
             # The version that QGIS 3.22 and its contemporaries read without a warning.
             "VERSION": "1.2",
         }
@@ -217,19 +248,30 @@ def _write_layer(frame: gpd.GeoDataFrame, path: Path, driver: str, record: dict[
             frame = frame.set_crs(UNDEFINED_CARTESIAN)
     elif driver == "FlatGeobuf":
         # The spatial index would sort the rows and refuse those without geometry.
-        options = {"SPATIAL_INDEX": "NO"}
+        options = {"SPATIAL_INDEX": "NO", "layer_metadata": metadata}
+    elif driver == "GeoJSON" and frame.crs is None:
+        options = {"COORDINATE_PRECISION": 6}
     elif driver == "GeoJSON":
-        geographic = frame.crs is not None and frame.crs.is_geographic
-        options = {"COORDINATE_PRECISION": 12 if geographic else 6}
+        frame = in_wgs84(frame)
+        options = {"RFC7946": "YES", "COORDINATE_PRECISION": DIGITS}
+    elif driver == "ESRI Shapefile":
+        frame, lost = fit_columns(frame)
+        options = {"ENCODING": "UTF-8", "2GB_LIMIT": "YES"}
     kinds = set(frame.geometry.dropna().geom_type)
     kind = kinds.pop() if len(kinds) == 1 else ("MultiPolygon" if kinds else "Polygon")
-    # One type for the whole layer: some readers take no mixture.
-    promote = {"promote_to_multi": kind == "MultiPolygon", "geometry_type": kind}
-    pyogrio.write_dataframe(frame, path, driver=driver, **promote, **options)
+    # One type for the whole layer: some readers take no mixture. A Shapefile's polygon has any number of parts.
+    promote = {"promote_to_multi": kind == "MultiPolygon", "geometry_type": kind} if driver != "ESRI Shapefile" else {}
+    with warnings.catch_warnings():
+        # What a Shapefile loses is told by `lost`, in one line.
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module="pyogrio")
+        pyogrio.write_dataframe(frame, path, driver=driver, **promote, **options)
     if driver == "GPKG":
-        add_default_style(path, LAYER, geometry_column)
-    elif driver == "GeoJSON" and frame.crs is None:
-        _say_no_crs(path)
+        finish_geopackage(path, LAYER, geometry_column, record, prompts, no_crs=UNDEFINED_CARTESIAN, time=time)
+    elif driver == "GeoJSON":
+        if frame.crs is None:
+            _say_no_crs(path)
+        add_member(path, "rosgeo", record)
+    return lost
 
 
 def _say_no_crs(path: Path) -> None:
@@ -242,43 +284,29 @@ def _free_name(wanted: str, taken: set[str]) -> str:
     return wanted if wanted not in taken else _free_name(f"rosgeo_{wanted}", taken)
 
 
-def _plain_columns(result: gpd.GeoDataFrame, driver: str, path: Path) -> gpd.GeoDataFrame:
-    """Columns as GDAL's formats can hold them: names as text, lists and mappings as JSON, further geometries as WKT."""
-    frame = result.copy()
-    active = frame.geometry.name
-    frame.columns = [str(c) for c in frame.columns]
-    lower = [c.lower() for c in frame.columns if c != active]
-    doubled = [c for c in frame.columns if c != active and lower.count(c.lower()) > 1]
-    if doubled and driver == "GPKG":
-        raise OutputError(
-            f"{path}: a GeoPackage cannot tell the input's columns {' and '.join(doubled)} apart by case; write .parquet"
-        )
-    for column in frame.columns:
-        if column == active:
-            continue
-        if isinstance(frame[column], gpd.GeoSeries):
-            frame[column] = frame[column].to_wkt()
-        elif frame[column].dtype == object:
-            frame[column] = [_plain(v) for v in frame[column]]
-        elif str(frame[column].dtype).startswith("timedelta"):
-            frame[column] = frame[column].astype(str)
-        elif str(frame[column].dtype) == "category":
-            frame[column] = frame[column].astype(frame[column].cat.categories.dtype)
-    return frame
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list | tuple | dict):
-        return json.dumps(value, default=str)
-    if isinstance(value, np.ndarray):
-        return json.dumps(value.tolist(), default=str)
-    return value
-
-
 def read_record(path: str | Path) -> dict[str, Any]:
-    """The run's record of a GeoPackage that `write_result` wrote; raises OutputError where there is none."""
-    metadata = pyogrio.read_info(path, layer=LAYER).get("layer_metadata") or {}
+    """The run's record of a GeoPackage or FlatGeobuf that `write_result` wrote; raises OutputError where there is none."""
+    metadata = _metadata(path)
     if "rosgeo" not in metadata:
         raise OutputError(f"{path} holds no record of a rosgeo run")
     record: dict[str, Any] = json.loads(metadata["rosgeo"])
     return record
+
+
+def read_written(path: str | Path, layer: str = LAYER) -> gpd.GeoDataFrame:
+    """The rows of a layer of a GeoPackage that `write_result` wrote; raises OutputError where there is no such layer."""
+    try:
+        frame: gpd.GeoDataFrame = pyogrio.read_dataframe(path, layer=layer)
+    except (DataSourceError, DataLayerError) as error:
+        raise OutputError(f"{path} has no layer {layer!r} of a rosgeo run: {' '.join(str(error).split())[:200]}") from error
+    return frame
+
+
+def _metadata(path: str | Path) -> dict[str, str]:
+    layer = LAYER if Path(path).suffix.lower() == ".gpkg" else None
+    try:
+        return pyogrio.read_info(path, layer=layer).get("layer_metadata") or {}
+    except (DataSourceError, DataLayerError) as error:
+        raise OutputError(
+            f"{path} is no {'GeoPackage' if layer else 'layer'} that rosgeo wrote: {' '.join(str(error).split())[:200]}"
+        ) from error

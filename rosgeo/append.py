@@ -1,0 +1,164 @@
+"""Boxes added to a result that is there: which of them it holds already, and the two results as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import shapely
+
+from rosgeo.errors import OptionError, OutputError
+from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid
+from rosgeo.vector.gpkg import PROMPTS_LAYER
+from rosgeo.vector.read import crs_label
+from rosgeo.vector.write import read_record, read_written
+
+__all__ = ["Held", "add_to", "read_held_result", "unheld"]
+
+_SAME_BOX_PX = 1 / 16
+"""Boxes whose sides all lie closer are one: more than another CRS or format changes, less than anybody means."""
+
+_FREE_OPTIONS = frozenset({"batch_size", "device", "layer", "where", "boxes_crs"})
+"""Options that may differ between the runs that made one result."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A result that boxes are to be added to.
+
+    Attributes
+    ----------
+    path : Path
+    result : GeoDataFrame (N rows)
+        As it was written.
+    record : dict
+        Of the last run that wrote it.
+    prompts_map : object array (N,)
+        The boxes of the rows, polygons in the map frame of the scene; None for what was no box.
+    """
+
+    path: Path
+    result: gpd.GeoDataFrame
+    record: dict[str, Any]
+    prompts_map: npt.NDArray[np.object_]
+
+    def boxes_px(self, grid: RasterGrid) -> FloatArray:
+        """The prompts (N, 4) in the pixel frame of a raster; NaN for what was no box."""
+        bounds: FloatArray = shapely.bounds(shapely.transform(self.prompts_map, grid.mapping.to_px))
+        return bounds
+
+    def require_same(self, facts: dict[str, Any], scene: str) -> None:
+        """Raise OptionError, with what changed, where a run would not give the rows that this result holds."""
+        old, new = ({"scene": s, **_deciding(f)} for s, f in ((self.record["inputs"]["scene"], self.record), (scene, facts)))
+        changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+        if changed:
+            what = "; ".join(f"{key} was {old.get(key)}, is {new.get(key)}" for key in changed[:3])
+            raise OptionError(f"--append: {self.path} was made in another way ({what}). Run as then, or name another output")
+
+    def joined(self, boxes: Boxes, grid: RasterGrid) -> Boxes:
+        """The prompts that are held and then new ones, numbered anew."""
+        xyxy = np.concatenate([self.boxes_px(grid), boxes.xyxy])
+        return replace(boxes, xyxy=xyxy, ids=np.arange(len(xyxy)))
+
+    @property
+    def runs(self) -> list[dict[str, Any]]:
+        """The runs that made this result: when each ended, on which boxes, and how many rows it added."""
+        record = self.record
+        own = {"finished": record["finished"], "boxes": record["inputs"]["boxes"], "rows": record.get("added", record["objects"])}
+        return [*record.get("added_to", []), own]
+
+
+def _deciding(facts: dict[str, Any]) -> dict[str, str]:
+    """What decides an outline, as text by name."""
+    parts = {key: facts[key] for key in ("model", "precision", "bands", "stretch", "axes")}
+    options = {f"option {key}": value for key, value in facts["options"].items() if key not in _FREE_OPTIONS}
+    return {key: str(_listed(value)) for key, value in {**parts, **options}.items()}
+
+
+def _listed(value: Any) -> Any:
+    """As JSON gives it back."""
+    if isinstance(value, dict):
+        return {key: _listed(v) for key, v in value.items()}
+    return [_listed(v) for v in value] if isinstance(value, tuple | list) else value
+
+
+def read_held_result(path: str | Path) -> Held:
+    """The result of an earlier run with its prompts.
+
+    Raises
+    ------
+    OutputError
+        The file is no GeoPackage that ``rosgeo segment`` wrote: other formats hold no record of their run.
+    """
+    target = Path(path)
+    if target.suffix.lower() != ".gpkg":
+        raise OutputError(f"--append: {target} holds no record of its run; boxes can be added to a .gpkg only")
+    record, result, prompts = read_record(target), read_written(target), read_written(target, PROMPTS_LAYER)
+    if len(prompts) != len(result):
+        raise OutputError(
+            f"--append: {target} has {len(result)} outlines and {len(prompts)} prompts; rows were added or removed since rosgeo wrote it, "
+            "expected one prompt for each outline. Name another output"
+        )
+    return Held(target, result, record, prompts.geometry.to_numpy())
+
+
+def unheld(boxes_px: FloatArray, held_px: FloatArray) -> BoolArray:
+    """Which boxes are not among those that are held.
+
+    Parameters
+    ----------
+    boxes_px, held_px : float64 arrays (N, 4), (M, 4)
+        Pixel frame; NaN for what is no box.
+
+    Returns
+    -------
+    bool array (N,)
+        A held box stands for one box: of two equal ones, one is new where one is held.
+    """
+    new = np.ones(len(boxes_px), dtype=bool)
+    without = np.flatnonzero(~np.isfinite(boxes_px).all(axis=1))
+    held_without = int((~np.isfinite(held_px).all(axis=1)).sum())
+    new[without[:held_without]] = False
+    rows, held_rows = (np.flatnonzero(np.isfinite(b).all(axis=1)) for b in (boxes_px, held_px))
+    corners, held_corners = (shapely.points(b[r, :2]) for b, r in ((boxes_px, rows), (held_px, held_rows)))
+    pairs = shapely.STRtree(held_corners).query(corners, predicate="dwithin", distance=2 * _SAME_BOX_PX)
+    taken: set[int] = set()
+    for mine, theirs in zip(*pairs.tolist(), strict=True):
+        row, held_row = rows[mine], held_rows[theirs]
+        same = np.abs(boxes_px[row] - held_px[held_row]).max() <= _SAME_BOX_PX
+        if same and new[row] and theirs not in taken:
+            taken.add(theirs)
+            new[row] = False
+    return new
+
+
+def add_to(held: Held, result: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """The rows that are held and those of a new result, in this order.
+
+    Raises
+    ------
+    OptionError
+        The new rows have other columns, or another CRS.
+    """
+    old = held.result
+    if result.crs is None:
+        # The name that a GeoPackage has for coordinates in pixels.
+        old = old.set_crs(None, allow_override=True)
+    elif old.crs != result.crs:
+        raise OptionError(f"--append: {held.path} is in {crs_label(old.crs)}, the new rows in {crs_label(result.crs)}; see --crs")
+    name = result.geometry.name
+    old = old if old.geometry.name == name else old.rename_geometry(name)
+    missing = [str(c) for c in old.columns if c not in result.columns]
+    more = [str(c) for c in result.columns if c not in old.columns]
+    if missing or more:
+        found = "; ".join(f"{what} {', '.join(names)}" for what, names in (("lack", missing), ("also have", more)) if names)
+        raise OptionError(f"--append: the new boxes {found}, unlike those of {held.path}; give them the same columns")
+    if not len(result):
+        return old
+    joined = pd.concat([old, result[old.columns]], ignore_index=True)
+    return gpd.GeoDataFrame(joined, geometry=name, crs=old.crs)

@@ -1,0 +1,142 @@
+"""``rosgeo convert tracks``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from rosgeo.cli.options import quiet_option
+
+if TYPE_CHECKING:
+    from rosgeo.tracks.values import Tracks
+
+__all__ = ["column_roles", "convert_group", "describe", "tracks_command"]
+
+
+@click.group("convert", short_help="Change the format of tracks.")
+def convert_group() -> None:
+    """Change the format of data, and nothing else."""
+
+
+@convert_group.command("tracks", short_help="Tracked boxes from one format to another.")
+@click.argument("source", metavar="IN")
+@click.argument("output", metavar="OUT")
+@click.option("--to", "target", required=True, metavar="FORMAT", help="mot, coco-video, ytvis, csv, layer (GeoPackage) or otb.")
+@click.option("--from", "format", metavar="FORMAT", help="Format of IN. Default: recognised by its content.")
+@click.option("--sequence", metavar="NAME", help="Which video or sequence, where IN holds several: its name or id.")
+@click.option("--layer", metavar="NAME", help="Layer of IN, where that is a file with several.")
+@click.option("--frame-column", metavar="NAME", help="Column of the frame in a table or layer.")
+@click.option("--track-column", metavar="NAME", help="Column of the track in a table or layer.")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="ROLE=NAME",
+    help="The same for category, score, x_min, y_min, x_max, y_max, width, height. May be repeated.",
+)
+@click.option("--first-pixel", type=click.IntRange(0, 1), help="What IN calls the first column and row. Default: the format's.")
+@click.option("--first-frame", type=int, metavar="N", help="What IN calls the first frame. Default: the format's.")
+@click.option(
+    "--y-axis", default="auto", show_default=True, type=click.Choice(["auto", "down", "up"]), help="Of a layer in pixels."
+)
+@click.option("--boxes-crs", type=click.Choice(["pixel"]), help="A layer is in pixels, whatever its CRS says.")
+@click.option("--track", metavar="ID", help="The track to write as otb, which holds one.")
+@click.option("--size", metavar="WIDTHxHEIGHT", help="Of a frame in pixels, which JSON formats tell.")
+@click.option("--name", metavar="NAME", help="Of the clip, which JSON formats tell. Default: that of IN.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@quiet_option
+def tracks_command(
+    source: str,
+    output: str,
+    target: str,
+    format: str | None,
+    sequence: str | None,
+    layer: str | None,
+    frame_column: str | None,
+    track_column: str | None,
+    columns: tuple[str, ...],
+    first_pixel: int | None,
+    first_frame: int | None,
+    y_axis: str,
+    boxes_crs: str | None,
+    track: str | None,
+    size: str | None,
+    name: str | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Write the tracked boxes IN, a file or a sequence's folder, as OUT.
+
+    Reads MOTChallenge (mot), COCO for videos as TAO has it (coco-video), YouTube-VIS (ytvis), one-box-a-line files of single-object sets
+    (otb, satsot, ootb, sv248s), VISO (viso), SAT-MTB (satmtb), DOTA's oriented boxes a frame (dota), tables with named columns (csv) and
+    vector layers (layer).
+
+    \b
+    rosgeo convert tracks MOT17-02/gt/gt.txt tracks.gpkg --to layer
+    rosgeo convert tracks car_01 car_01.json --to coco-video --size 1920x1080
+    """  # noqa: D301 - the \\b is click's own mark, a backspace
+    from rosgeo.tracks.read import read_tracks
+    from rosgeo.tracks.write import check_target, write_tracks
+
+    shape, roles = _size(size), column_roles(columns)
+    path = check_target(output, target, overwrite=overwrite, inputs=(source,))
+    tracks = read_tracks(
+        source,
+        format=format,
+        sequence=sequence,
+        layer=layer,
+        frame_column=frame_column,
+        track_column=track_column,
+        columns=roles,
+        first_pixel=first_pixel,
+        first_frame=first_frame,
+        boxes_crs=boxes_crs,
+        y_axis=y_axis,  # type: ignore[arg-type]
+    )
+    lost = write_tracks(tracks, path, target, overwrite=overwrite, size=shape, track=track, name=name)
+    if not quiet:
+        click.echo(f"{source}: {describe(tracks)}")
+        click.echo(f"{path} ({target})" + (f": without {'; '.join(lost)}" if lost else ": everything is in it"))
+
+
+def describe(tracks: Tracks) -> str:
+    """Tracks in one line: boxes, tracks, frames, format."""
+    import numpy as np
+
+    boxes = int(np.isfinite(tracks.xyxy).all(axis=1).sum())
+    bare = len(tracks) - boxes
+    # Rows of detections belong to no track.
+    ids = tracks.table["track_id"]
+    count = ids[ids.astype(str) != "-1"].nunique()
+    text = f"{_count(boxes, 'box', 'boxes')} of {_count(count, 'track')} in {_count(tracks.table['frame'].nunique(), 'frame')}"
+    return text + (f", {_count(bare, 'row')} without a box" if bare else "") + f" ({tracks.format})"
+
+
+def _count(number: int, word: str, many: str | None = None) -> str:
+    return f"{number:,} {word if number == 1 else many or f'{word}s'}"
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    """Height and width from WIDTHxHEIGHT."""
+    from rosgeo.errors import OptionError
+
+    if text is None:
+        return None
+    width, mark, height = text.lower().partition("x")
+    if not (mark and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise OptionError(f"--size {text!r} is no size; expected WIDTHxHEIGHT in pixels, such as 1920x1080")
+    return int(height), int(width)
+
+
+def column_roles(columns: tuple[str, ...]) -> dict[str, str]:
+    """What ``--column`` gave, as `read_tracks` takes it."""
+    from rosgeo.errors import OptionError
+
+    roles = {}
+    for text in columns:
+        role, mark, name = text.partition("=")
+        if not (mark and role and name):
+            raise OptionError(f"--column {text!r} names no column; expected ROLE=NAME, such as x_min=left")
+        roles[role] = name
+    return roles

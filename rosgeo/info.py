@@ -1,0 +1,238 @@
+"""What a file is: a result of rosgeo, a scene, a layer of boxes, a STAC item. Weights files are the model room's to tell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet
+import pyogrio
+import rasterio
+from pyogrio.errors import DataLayerError, DataSourceError
+
+from rosgeo.errors import InputFileNotFoundError, RasterError, UserInputError
+from rosgeo.geometry.mapping import AffineMapping, pixel_size_map
+from rosgeo.raster.bands import StretchRule
+from rosgeo.raster.crops import open_reader
+from rosgeo.raster.source import open_source
+from rosgeo.vector.geojson import tail_member
+from rosgeo.vector.orthogonal import ground_scale_m
+from rosgeo.vector.read import crs_label
+
+__all__ = ["describe", "may_be_weights"]
+
+_COVERAGE_SIDE = 1024
+_LAYER_KINDS = {"result", "layer"}
+
+Facts = dict[str, Any]
+
+
+def may_be_weights(path: str | Path) -> bool:
+    """True where a file or folder begins as weights do: safetensors, a zip or a pickle of PyTorch, or a folder."""
+    file = Path(path)
+    if file.is_dir():
+        return True
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        head = stream.read(16)
+    # safetensors: eight bytes of length, then JSON.
+    return head[8:9] == b"{" or (head[:4] == b"PK\x03\x04" and file.suffix.lower() != ".zip") or head[:1] == b"\x80"
+
+
+def describe(path: str | Path) -> Facts:
+    """What a raster or vector file is.
+
+    Parameters
+    ----------
+    path : path
+        A file, or a name that GDAL opens.
+
+    Returns
+    -------
+    dict
+        Plain values for JSON. ``kind``: ``result`` (with ``record``), ``scene``, ``layer`` or ``stac item``; what else there is depends
+        on it.
+
+    Raises
+    ------
+    InputFileNotFoundError
+        No such file.
+    UserInputError
+        Nothing that is known here.
+    """
+    name = str(path)
+    if not name.strip() or ("://" not in name and not name.startswith("/vsi") and not Path(name).exists()):
+        raise InputFileNotFoundError(
+            f"{name or 'the name'}: no such file; expected a result of rosgeo, a raster, a layer or weights"
+        )
+    attempts: tuple[Callable[[str], Facts | None], ...] = (_json, _parquet, _raster, _layer)
+    for attempt in attempts:
+        facts = attempt(name)
+        if facts is not None:
+            return {"file": name, "bytes": Path(name).stat().st_size if Path(name).is_file() else None, **facts}
+    raise UserInputError(
+        f"{name} is nothing that rosgeo knows: no raster or layer that GDAL opens, no result, STAC item, model or adapter"
+    )
+
+
+def _head(name: str, count: int) -> bytes:
+    if not Path(name).is_file():
+        return b""
+    with Path(name).open("rb") as stream:
+        return stream.read(count)
+
+
+def _json(name: str) -> Facts | None:
+    """COCO and STAC; GeoJSON is left to GDAL."""
+    if not _head(name, 64).lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{") or Path(name).suffix.lower() != ".json":
+        return None
+    try:
+        content = json.loads(Path(name).read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    if "stac_version" in content and content.get("type") == "Feature":
+        return _stac_facts(content)
+    if {"images", "annotations", "categories"} <= set(content):
+        return _coco_facts(content)
+    return None
+
+
+def _stac_facts(item: Facts) -> Facts:
+    properties = item.get("properties", {})
+    return {
+        "kind": "stac item",
+        "id": item.get("id"),
+        "stac_version": item["stac_version"],
+        "datetime": properties.get("datetime"),
+        "start_datetime": properties.get("start_datetime"),
+        "end_datetime": properties.get("end_datetime"),
+        "crs": properties.get("proj:code"),
+        "bbox": item.get("bbox"),
+        "assets": {key: asset["href"] for key, asset in item.get("assets", {}).items()},
+    }
+
+
+def _coco_facts(content: Facts) -> Facts:
+    info = content.get("info")
+    record = info.get("rosgeo") if isinstance(info, dict) else None
+    rows = len(content["annotations"]) + len(content.get("rosgeo_rows", []))
+    return {
+        "kind": "layer" if record is None else "result",
+        "format": "COCO",
+        "rows": rows,
+        "with_outline": len(content["annotations"]),
+        "pictures": len(content["images"]),
+        "classes": [c.get("name") for c in content["categories"]],
+        **({} if record is None else {"record": record}),
+    }
+
+
+def _parquet(name: str) -> Facts | None:
+    if _head(name, 4) != b"PAR1":
+        return None
+    try:
+        file = pyarrow.parquet.ParquetFile(name)
+    except (ValueError, OSError):
+        return None
+    metadata = file.schema_arrow.metadata or {}
+    geo = json.loads(metadata.get(b"geo", b"{}"))
+    if not geo:
+        return None
+    own = json.loads(metadata.get(b"PANDAS_ATTRS", b"{}"))
+    column = geo["columns"][geo["primary_column"]]
+    covering = column.get("covering", {}).get("bbox", {}).get("xmin", [None])[0]
+    columns = [c for c in file.schema_arrow.names if c not in (geo["primary_column"], covering)]
+    crs = column.get("crs")
+    return _vector_facts(
+        "GeoParquet", file.metadata.num_rows, columns, "OGC:CRS84" if "crs" not in column else _projjson_label(crs),
+        column.get("geometry_types", []), column.get("bbox"), own.get("rosgeo"),
+    )  # fmt: skip
+
+
+def _projjson_label(crs: Facts | None) -> str | None:
+    if crs is None:
+        return None
+    code = crs.get("id")
+    return f"{code['authority']}:{code['code']}" if code else crs.get("name")
+
+
+def _vector_facts(
+    driver: str, rows: int, columns: list[str], crs: str | None, kinds: list[str], extent: Any, record: Facts | None
+) -> Facts:
+    """The same facts in the same order, whatever the format."""
+    return {
+        "kind": "layer" if record is None else "result",
+        "format": driver,
+        "rows": rows,
+        "geometry": kinds,
+        "crs": crs,
+        "extent": None if extent is None else [float(v) for v in extent],
+        "columns": columns,
+        **({} if record is None else {"record": record}),
+    }
+
+
+def _raster(name: str) -> Facts | None:
+    try:
+        with open_source(name) as source:
+            reader = open_reader(source, bands=None, stretch=StretchRule(), padding_rgb=(0, 0, 0))
+            _, valid = source.read_decimated(reader.bands, _COVERAGE_SIDE)
+            grid = source.grid
+            facts: Facts = {
+                "kind": "scene",
+                "width": grid.width,
+                "height": grid.height,
+                "bands": [
+                    {"band": i, "type": t, "colour": c}
+                    for i, (t, c) in enumerate(zip(source.dtypes, source.colours, strict=True), 1)
+                ],
+                "crs": None if grid.crs is None else crs_label(grid.crs),
+                "georeferenced_by": _georeferencing(source),
+                "pixel_size": pixel_size_map(grid.mapping, grid.shape),
+                "gsd_m": ground_scale_m(grid),
+                "bands_used": list(reader.bands),
+                "stretch": reader.stretch.record() if reader.stretch.low is not None else None,
+                "valid_share": round(float(np.mean(valid.any(axis=0))), 4),
+            }
+    except (RasterError, InputFileNotFoundError):
+        return None
+    with rasterio.open(name) as dataset:
+        return {
+            **facts,
+            "format": dataset.driver,
+            "nodata": [None if v is None else float(v) for v in dataset.nodatavals],
+            "block": list(dataset.block_shapes[0]),
+            "overviews": dataset.overviews(1),
+        }
+
+
+def _georeferencing(source: Any) -> str | None:
+    if not source.georeferenced:
+        return None
+    return "transform" if isinstance(source.grid.mapping, AffineMapping) else "ground control points"
+
+
+def _layer(name: str) -> Facts | None:
+    try:
+        layers = [str(layer) for layer, kind in pyogrio.list_layers(name) if kind is not None]
+        if not layers:
+            return None
+        infos = [pyogrio.read_info(name, layer=layer, force_feature_count=True, force_total_bounds=True) for layer in layers]
+    except (DataSourceError, DataLayerError, RuntimeError):
+        return None
+    records = [(info.get("layer_metadata") or {}).get("rosgeo") for info in infos]
+    main = next((i for i, record in enumerate(records) if record), 0)
+    info = infos[main]
+    text = records[main]
+    record = json.loads(text) if text else None
+    if record is None and info["driver"] == "GeoJSON" and Path(name).is_file():
+        record = tail_member(name, "rosgeo")
+    facts = _vector_facts(
+        info["driver"], int(info["features"]), [str(f) for f in info["fields"]], info["crs"], [info["geometry_type"]],
+        info["total_bounds"], record,
+    )  # fmt: skip
+    return {**facts, "layer": layers[main], "further_layers": [x for i, x in enumerate(layers) if i != main]}

@@ -1,0 +1,276 @@
+"""CSV with named columns, in any order, parted by commas, semicolons or tabs.
+
+No standard: names are matched without regard to case, spaces, dots, dashes and underscores. A box is told by the first of these that is
+there as a whole: ``x_min y_min x_max y_max`` (also ``xmin``, ``left top right bottom``, ``minx``), ``x0 y0 x1 y1``,
+four corners ``x1 y1 ... x4 y4``, ``x1 y1 x2 y2``, ``left top width height`` (also ``bb_left``), ``x y w h`` (left, top), and
+``cx cy w h`` (centre). All other columns are kept, so that ``x`` and ``y`` beside ``x0 y0 x1 y1`` stay as attributes. Pixels and frames
+count from 0 unless ``first_pixel`` and ``first_frame`` say otherwise. An empty cell, or NaN, in a box: no box in that row.
+
+As a target: ``frame`` (from 0), ``track_id``, ``x_min y_min x_max y_max``, then corners and all other columns.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rosgeo.errors import InputFileNotFoundError, OptionError, TracksError
+from rosgeo.tracks.build import corners_to_xyxy, make_tracks, xywh_to_xyxy
+from rosgeo.tracks.dota import track_ids
+from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions
+from rosgeo.tracks.targets import frames_from
+from rosgeo.tracks.text import bad_line, first_lines, line_numbers, text_lines
+from rosgeo.tracks.values import BOX_COLUMNS, Tracks
+from rosgeo.types import FloatArray, IntArray
+
+__all__ = ["FORMAT", "ROLES", "choose_columns", "plain_name"]
+
+_NAMES: dict[str, tuple[str, ...]] = {
+    "frame": ("frame", "frameid", "frameindex", "framenumber", "frameno", "framenum", "image", "imageid", "t"),
+    "track_id": ("trackid", "track", "id", "objectid", "objid", "targetid", "instanceid", "trackerid", "tid"),
+    "category": ("category", "class", "classname", "label", "categoryname", "type"),
+    "score": ("score", "confidence", "conf", "probability"),
+    "frame_name": ("framename", "filename", "imagename"),
+}
+_CORNERS = tuple(f"{axis}{i}" for i in range(1, 5) for axis in "xy")
+_BOXES: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
+    ("xyxy", (("xmin", "minx", "left", "bbleft"), ("ymin", "miny", "top", "bbtop"), ("xmax", "maxx", "right", "bbright"),
+              ("ymax", "maxy", "bottom", "bbbottom"))),
+    ("xyxy", (("x0",), ("y0",), ("x1",), ("y1",))),
+    ("corners", tuple((name,) for name in _CORNERS)),
+    ("xyxy", (("x1",), ("y1",), ("x2",), ("y2",))),
+    ("xywh", (("left", "bbleft", "xmin", "x", "bbx", "bboxx"), ("top", "bbtop", "ymin", "y", "bby", "bboxy"),
+              ("width", "w", "bbwidth", "bboxwidth", "bboxw"), ("height", "h", "bbheight", "bboxheight", "bboxh"))),
+    ("cxcywh", (("cx", "xcenter", "xcentre", "centerx", "centrex"), ("cy", "ycenter", "ycentre", "centery", "centrey"),
+                ("width", "w"), ("height", "h"))),
+)  # fmt: skip
+ROLES = (*_NAMES, *BOX_COLUMNS, "width", "height")
+"""What a column can be said to be."""
+
+_NOTHING = {"", "nan", "na", "none", "null"}
+
+
+def plain_name(name: str) -> str:
+    """A column's name without case, spaces, dots, dashes and underscores."""
+    return re.sub(r"[\s._\-]+", "", name).lower()
+
+
+def choose_columns(names: list[str], given: Mapping[str, str], where: str, expected: str = "") -> dict[str, str]:
+    """Which column is what of frame, track, category, score and file name.
+
+    Parameters
+    ----------
+    names : list of str
+        All columns.
+    given : mapping of role to name
+        The user's word, names in any case.
+    where : str
+        For messages.
+    expected : str
+        What else is expected, for messages.
+
+    Raises
+    ------
+    TracksError, OptionError
+        No frame or no track column; no column of a given name.
+    """
+    plain = {plain_name(n): n for n in reversed(names)}
+    chosen = {}
+    for role, name in given.items():
+        if role not in ROLES:
+            raise OptionError(f"a column was named for {role!r}; expected one of {', '.join(ROLES)}")
+        found = name if name in names else plain.get(plain_name(name))
+        if found is None:
+            raise OptionError(f"{where} has no column {name!r} (named for {role}); it has: {', '.join(names)}")
+        chosen[role] = found
+    for role, known in _NAMES.items():
+        match = next((plain[k] for k in known if k in plain and plain[k] not in chosen.values()), None)
+        if role not in chosen and match is not None:
+            chosen[role] = match
+    for role in ("frame", "track_id"):
+        if role not in chosen:
+            raise TracksError(
+                f"{where} has no column for the {role.removesuffix('_id')}; it has: {', '.join(names)}. "
+                f"Name it with --{role.removesuffix('_id')}-column{expected}"
+            )
+    return chosen
+
+
+def _choose_box(names: list[str], roles: Mapping[str, str], where: str) -> tuple[str, list[str]]:
+    """The kind of a box, and its columns."""
+    given = [roles.get(r) for r in BOX_COLUMNS]
+    if all(given):
+        return "xyxy", [str(g) for g in given]
+    sized = [roles.get(r) for r in ("x_min", "y_min", "width", "height")]
+    if all(sized):
+        return "xywh", [str(s) for s in sized]
+    plain = {plain_name(n): n for n in reversed(names) if n not in {roles[r] for r in roles if r in _NAMES}}
+    for kind, columns in _BOXES:
+        found = [next((plain[c] for c in choices if c in plain), None) for choices in columns]
+        if all(found):
+            return kind, [str(f) for f in found]
+    raise TracksError(
+        f"{where} has no columns for a box; it has: {', '.join(names)}. Expected x_min,y_min,x_max,y_max or x,y,w,h, or name them: "
+        "--column x_min=NAME --column y_min=NAME --column x_max=NAME --column y_max=NAME"
+    )
+
+
+def _dialect(header: str) -> str:
+    return max(",;\t", key=header.count)
+
+
+def _recognise(path: Path) -> bool:
+    lines = first_lines(path, 1) if path.is_file() else []
+    if not lines or lines[0].lstrip().startswith(("{", "[", "<")) or line_numbers(lines[0]) is not None:
+        return False
+    names = [n.strip() for n in next(csv.reader([lines[0]], delimiter=_dialect(lines[0])))]
+    try:
+        _choose_box(names, choose_columns(names, {}, ""), "")
+    except (TracksError, OptionError):
+        # A frame column alone tells a table too: what else is missing is then said by the reader.
+        return len(names) > 4 and any(plain_name(n) in _NAMES["frame"] for n in names)
+    return True
+
+
+def _read(path: Path, options: ReadOptions) -> Tracks:
+    header, rows, lines, texts = _rows(path)
+    roles = choose_columns(header, options.columns, str(path))
+    kind, box_names = _choose_box(header, roles, str(path))
+    column = {name: [row[i] for row in rows] for i, name in enumerate(header)}
+
+    def error(row: int, what: str) -> TracksError:
+        return bad_line(path, int(lines[row]), texts[row], what)
+
+    frame = _whole(column[roles["frame"]], error)
+    values = np.stack([_floats(column[n], n, error) for n in box_names], axis=1) if rows else np.empty((0, len(box_names)))
+    xyxy, corners = _boxes(kind, values, float(options.first_pixel or 0))
+    extra_corners = _CORNERS if kind != "corners" and set(_CORNERS) <= {plain_name(n) for n in header} else ()
+    if extra_corners:
+        named = {plain_name(n): n for n in header}
+        corners = np.stack([_floats(column[named[c]], c, error) for c in _CORNERS], axis=1).reshape(-1, 4, 2)
+        corners -= options.first_pixel or 0
+    used = {roles["frame"], roles["track_id"], *box_names, *(n for n in header if plain_name(n) in extra_corners)}
+    named_frames = _frame_names(frame, column[roles["frame_name"]]) if "frame_name" in roles else {}
+    return make_tracks(
+        source=str(path),
+        format="csv",
+        frame=frame,
+        track_id=track_ids([t.strip() for t in column[roles["track_id"]]]),
+        xyxy=xyxy,
+        lines=lines,
+        first_frame=options.first_frame or 0,
+        columns=_attributes(column, roles, used | ({roles["frame_name"]} if named_frames else set())),
+        corners=corners,
+        frame_names=named_frames,
+        error=error,
+    )
+
+
+def _frame_names(frame: IntArray, names: list[str]) -> dict[int, str]:
+    """Names of the frames; none where one frame has two, which is no name of the frame then."""
+    pairs = {(int(f), n.strip()) for f, n in zip(frame, names, strict=True) if n.strip()}
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else {}
+
+
+def _rows(path: Path) -> tuple[list[str], list[list[str]], IntArray, list[str]]:
+    if not path.is_file():
+        raise InputFileNotFoundError(f"{path}: no such file; expected a table with named columns")
+    texts = text_lines(path)
+    start = next((i for i, t in enumerate(texts) if t.strip()), None)
+    if start is None:
+        raise TracksError(f"{path} is empty; expected a table with named columns")
+    reader = csv.reader(texts[start:], delimiter=_dialect(texts[start]))
+    header: list[str] = []
+    rows, lines = [], []
+    for row in reader:
+        line = start + reader.line_num
+        if not header:
+            header = [n.strip() for n in row]
+            if len(set(header)) != len(header):
+                raise bad_line(path, line, texts[line - 1], "two columns have the same name")
+            continue
+        if not any(f.strip() for f in row):
+            continue
+        if len(row) != len(header):
+            raise bad_line(path, line, texts[line - 1], f"{len(row)} fields; expected {len(header)}, one for each column")
+        rows.append(row)
+        lines.append(line)
+    return header, rows, np.array(lines, dtype=np.int64), [texts[line - 1] for line in lines]
+
+
+def _floats(texts: list[str], name: str, error: Any) -> FloatArray:
+    values = np.empty(len(texts))
+    for i, text in enumerate(texts):
+        field = text.strip()
+        try:
+            values[i] = np.nan if field.lower() in _NOTHING else float(field)
+        except ValueError as wrong:
+            raise error(i, f"{field!r} in column {name} is no number") from wrong
+    return values
+
+
+def _whole(texts: list[str], error: Any) -> IntArray:
+    values = _floats(texts, "frame", error)
+    with np.errstate(invalid="ignore"):
+        wrong = np.flatnonzero(~(values == np.round(values)) | (np.abs(values) >= 2**53))
+    if len(wrong):
+        raise error(int(wrong[0]), f"{texts[wrong[0]].strip()!r} is no frame number; expected a whole number")
+    return values.astype(np.int64)
+
+
+def _boxes(kind: str, values: FloatArray, first_pixel: float) -> tuple[FloatArray, FloatArray | None]:
+    """Boxes (N, 4), and corners (N, 4, 2) where those are what the columns tell."""
+    if kind == "corners":
+        corners = values.reshape(-1, 4, 2) - first_pixel
+        return corners_to_xyxy(corners), corners
+    if kind == "xyxy":
+        return values - first_pixel, None
+    if kind == "cxcywh":
+        values = np.concatenate([values[:, :2] - values[:, 2:] / 2, values[:, 2:]], axis=1)
+    return xywh_to_xyxy(values, first_pixel), None
+
+
+def _attributes(column: dict[str, list[str]], roles: Mapping[str, str], used: set[str]) -> dict[str, Any]:
+    """All other columns, as numbers where every cell is one; category and score under these names."""
+    renamed = {roles[r]: r for r in ("category", "score") if r in roles}
+    result: dict[str, Any] = {}
+    for name, texts in column.items():
+        if name in used:
+            continue
+        role = renamed.get(name, name)
+        result[role] = [t.strip() for t in texts] if role == "category" else _typed(texts)
+    return result
+
+
+def _typed(texts: list[str]) -> Any:
+    """int64, float64 (empty cells NaN), or the texts."""
+    fields = [t.strip() for t in texts]
+    try:
+        if all(f.removeprefix("-").isascii() and f.removeprefix("-").isdigit() and len(f) < 19 for f in fields):
+            return np.array([int(f) for f in fields], dtype=np.int64)
+        return np.array([np.nan if f.lower() in _NOTHING else float(f) for f in fields], dtype=np.float64)
+    except ValueError:
+        return list(texts)
+
+
+def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
+    table = tracks.table.copy()
+    if tracks.frame_names and "frame_name" not in table:
+        table.insert(2, "frame_name", [tracks.frame_names.get(f, "") for f in table["frame"]])
+    table["frame"] = frames_from(tracks, 0)
+    if tracks.corners is not None:
+        flat = tracks.corners.reshape(len(table), 8)
+        for i, name in enumerate(_CORNERS):
+            free = name if name not in table else f"corner_{name}"
+            table.insert(table.columns.get_loc("y_max") + 1 + i, free, flat[:, i])
+    table.to_csv(path, index=False, lineterminator="\n")
+    return []
+
+
+FORMAT = TrackFormat("csv", "a table with named columns: frame, track_id, and a box", _recognise, _read, _write, (".csv", ".tsv"))

@@ -1,0 +1,137 @@
+"""Segmentation sets that are folders: built beside their place, put there by renames, and never in the place of what is not a set."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rosgeo.errors import OutputError, RosgeoError
+from rosgeo.tracks.values import Clip
+from rosgeo.vector.write import cannot_write, check_place, room_on_disk
+
+__all__ = ["WRITER", "check_set_folder", "clip_folder", "frame_stems", "writing_set"]
+
+WRITER = {"written_by": "rosgeo"}
+"""In the record of every set; a folder without it is not replaced."""
+
+
+def clip_folder(folder: str | Path, clip: Clip) -> Path:
+    """The folder of a clip in a set of clips; raises OutputError where the clip's name is no name of a folder."""
+    if clip.name in ("", ".", "..") or Path(clip.name).name != clip.name:
+        raise OutputError(f"{folder}: the clip's name {clip.name!r} cannot be the name of a folder")
+    return Path(folder) / clip.name
+
+
+def frame_stems(clip: Clip, target: Path) -> list[str]:
+    """Names of the frames without suffix; raises OutputError where two are equal, whose masks would be one file."""
+    stems = [Path(frame.name).stem for frame in clip.frames]
+    if len(set(stems)) < len(stems):
+        twice = next(s for s in stems if stems.count(s) > 1)
+        names = " and ".join(f.name for f in clip.frames if Path(f.name).stem == twice)
+        raise OutputError(
+            f"{target}: the frames {names} would have one mask file; rename one of them, or write COCO or YouTube-VIS JSON"
+        )
+    return stems
+
+
+def check_set_folder(target: Path, record: Path, *, overwrite: bool) -> None:
+    """Find out before any work whether a set can be written.
+
+    Parameters
+    ----------
+    target : path
+        The set's folder.
+    record : path
+        The JSON file that tells that a set is rosgeo's.
+    overwrite : bool
+        Such a set may be replaced. What else is there is left alone.
+
+    Raises
+    ------
+    OutputError
+        It cannot.
+    """
+    for path, other in ((target, target.is_dir()), (record, record.is_file())):
+        if (path.exists() or path.is_symlink()) and not other:
+            raise OutputError(f"{path} is in the way of a segmentation set; remove it, or name another output")
+    used = record.exists() or (target.is_dir() and any(target.iterdir()))
+    if used and not overwrite:
+        raise OutputError(f"{target} exists; pass --overwrite to replace it, or name another output")
+    if used and not _is_ours(record):
+        raise OutputError(
+            f"{target} holds files of others ({record.name} of rosgeo is not there); remove them, or name another output"
+        )
+    check_place(target)
+
+
+def _is_ours(record: Path) -> bool:
+    try:
+        content = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.items() >= WRITER.items()
+
+
+@contextmanager
+def writing_set(target: Path, record: Path, *, overwrite: bool, make_parent: bool) -> Iterator[tuple[Path, Path]]:
+    """Temporary paths of a set's folder, which is there and empty, and of its record, which take their places when the block ends well.
+
+    The record is in the folder or beside it. With `make_parent` the folder that holds `target` is made where it is missing, and goes away
+    on an error.
+
+    Raises
+    ------
+    OutputError
+        See `check_set_folder`; or anything that fails in writing.
+    """
+    made = make_parent and not target.parent.exists()
+    if made:
+        check_place(target.parent)
+        target.parent.mkdir()
+    try:
+        check_set_folder(target, record, overwrite=overwrite)
+        with _temporary(target) as folder:
+            partial = folder / target.name
+            partial.mkdir()
+            partial_record = folder / record.relative_to(target.parent)
+            yield partial, partial_record
+            _put(partial, target, folder / "replaced")
+            if partial_record.exists():
+                partial_record.replace(record)
+    except BaseException:
+        if made and not any(target.parent.iterdir()):
+            target.parent.rmdir()
+        raise
+
+
+@contextmanager
+def _temporary(target: Path) -> Iterator[Path]:
+    room = ""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=".rosgeo-", dir=target.parent))
+        try:
+            yield folder
+        finally:
+            room = room_on_disk(target)
+            shutil.rmtree(folder, ignore_errors=True)
+    except RosgeoError:
+        raise
+    except (RuntimeError, OSError, ValueError, TypeError) as error:
+        raise cannot_write(target, error, room) from error
+
+
+def _put(partial: Path, target: Path, aside: Path) -> None:
+    """Swap a folder for another, which comes back where that fails."""
+    if not target.exists():
+        partial.rename(target)
+        return
+    target.rename(aside)
+    try:
+        partial.rename(target)
+    except OSError:
+        aside.rename(target)
+        raise

@@ -1,0 +1,45 @@
+"""All formats of tracks, the particular ones before the general ones that would take them too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rosgeo.errors import OptionError
+from rosgeo.tracks import coco_video, csv_table, dota, layer, mot, satmtb, single, sv248s, viso, ytvis
+from rosgeo.tracks.options import TrackFormat
+
+__all__ = ["FORMATS", "TARGETS", "format_named", "recognise"]
+
+FORMATS: dict[str, TrackFormat] = {
+    f.name: f
+    for f in (
+        sv248s.FORMAT,
+        layer.FORMAT,
+        ytvis.FORMAT,
+        coco_video.FORMAT,
+        csv_table.FORMAT,
+        viso.FORMAT,
+        satmtb.FORMAT,
+        mot.FORMAT,
+        single.OOTB,
+        single.SATSOT,
+        single.OTB,
+        dota.FORMAT,
+    )
+}
+"""By name, in the order in which they are tried."""
+
+TARGETS = tuple(f.name for f in FORMATS.values() if f.write is not None)
+"""Names of those that can be written."""
+
+
+def format_named(name: str) -> TrackFormat:
+    """A format by its name; raises OptionError with the names that there are."""
+    if name not in FORMATS:
+        raise OptionError(f"no format of tracks is called {name!r}; expected one of {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def recognise(path: Path) -> TrackFormat | None:
+    """The format of a path that exists, or None."""
+    return next((f for f in FORMATS.values() if f.recognise(path)), None)

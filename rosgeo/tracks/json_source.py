@@ -1,0 +1,108 @@
+"""JSON files of annotations: found out by their keys, read with errors that name what is wrong where."""
+
+from __future__ import annotations
+
+import json
+import mmap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rosgeo.errors import InputFileNotFoundError, TracksError
+
+__all__ = ["choose_video", "has_keys", "json_box", "load_annotations", "names_of_categories", "scalars"]
+
+
+def has_keys(path: Path, *keys: str) -> bool:
+    """Whether a file looks like a JSON object and has these keys anywhere; the file is searched, not parsed."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            return text[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and all(
+                text.find(json.dumps(k).encode()) >= 0 for k in keys
+            )
+    except (OSError, ValueError):
+        return False
+
+
+def load_annotations(path: Path, *needed: str) -> dict[str, Any]:
+    """A JSON object whose `needed` entries are lists of objects.
+
+    Raises
+    ------
+    InputFileNotFoundError, TracksError
+        No such file; not JSON; an entry is missing or not a list of objects.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise InputFileNotFoundError(f"{path}: no such file; expected annotations as JSON") from error
+    except json.JSONDecodeError as error:
+        raise TracksError(f"{path}, line {error.lineno}: not JSON ({error.msg} at column {error.colno})") from error
+    except (UnicodeDecodeError, OSError) as error:
+        raise TracksError(f"{path} cannot be read as JSON: {error}") from error
+    for key in needed:
+        entries = data.get(key) if isinstance(data, dict) else None
+        if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+            raise TracksError(f'{path}: "{key}" is no list of objects; expected {", ".join(needed)}')
+    checked: dict[str, Any] = data
+    return checked
+
+
+def choose_video(path: Path, videos: list[dict[str, Any]], sequence: str | None) -> dict[str, Any] | None:
+    """The video that is meant, by name or id; the only one where none is named; None where the file lists none.
+
+    Raises
+    ------
+    TracksError
+        There are several and none is named, or none of this name.
+    """
+    if not videos:
+        return None
+    if sequence is None:
+        if len(videos) == 1:
+            return videos[0]
+        raise TracksError(f"{path} holds {len(videos)} videos ({_listed(videos)}); choose one with --sequence")
+    found = next((v for v in videos if sequence in (str(v.get("name", "")), str(v.get("id")))), None)
+    found = found or next((v for v in videos if sequence == _folder(v)), None)
+    if found is None:
+        raise TracksError(f"{path} has no video {sequence!r}; it has: {_listed(videos)}")
+    return found
+
+
+def _folder(video: dict[str, Any]) -> str:
+    """The folder of the first frame, which names a video in YouTube-VIS."""
+    names = video.get("file_names") or [""]
+    return Path(str(names[0])).parent.as_posix()
+
+
+def _listed(videos: list[dict[str, Any]]) -> str:
+    names = [str(v.get("name") or (_folder(v) if v.get("file_names") else v.get("id"))) for v in videos[:5]]
+    return ", ".join(names) + (", ..." if len(videos) > 5 else "")
+
+
+def json_box(path: Path, where: str, box: Any) -> list[float]:
+    """Left, top, width, height; NaN for null and for an empty list.
+
+    Raises
+    ------
+    TracksError
+        Anything but four numbers.
+    """
+    if box is None or box == []:
+        return [float("nan")] * 4
+    ok = isinstance(box, list) and len(box) == 4 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in box)
+    if not ok or not np.isfinite(box).all():
+        raise TracksError(f"{path}, {where}: the box is {json.dumps(box)[:60]}; expected [left, top, width, height]")
+    return [float(v) for v in box]
+
+
+def names_of_categories(data: dict[str, Any]) -> dict[Any, str]:
+    """Category names by id."""
+    categories = data.get("categories") or []
+    return {c.get("id"): str(c.get("name", c.get("id"))) for c in categories if isinstance(c, dict)}
+
+
+def scalars(entry: dict[str, Any], known: set[str]) -> dict[str, Any]:
+    """Attributes of an annotation that fit in a column: no lists, no objects, and none of `known`."""
+    return {k: v for k, v in entry.items() if k not in known and not isinstance(v, list | dict)}

@@ -1,0 +1,258 @@
+"""A vector layer (GeoPackage, GeoJSON, FlatGeobuf, GeoParquet, Shapefile) with a frame and a track column.
+
+Where the layer lies in the clip's pixels, which way y points is told by its sign: rosgeo writes outlines of a clip that is not
+georeferenced with y = -row, so that QGIS shows the frame upright, and those of a single picture with y = row. Where all boxes lie on one
+side of zero that says it; else ``y_axis`` has to. A layer in a map's CRS is brought to pixels by the clip's grid, which the caller
+gives (``grid``: one for the clip, or one for each frame): as in `rosgeo.geometry.boxes.boxes_to_px`, the outline is transformed, and its
+envelope taken last. Frames count from 0 unless ``first_frame`` says otherwise; a time column is kept as any other.
+
+As a target: the layer ``tracks`` in pixels with y = -row, in the undefined Cartesian CRS of GeoPackage; oriented boxes as they are.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from pyproj import CRS
+
+from rosgeo.errors import BoxesError, CRSMismatchError, TracksError
+from rosgeo.geometry.boxes import boxes_to_px, transform_points, usable_geometries
+from rosgeo.tracks.build import make_tracks
+from rosgeo.tracks.csv_table import choose_columns
+from rosgeo.tracks.dota import track_ids
+from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions, YAxis
+from rosgeo.tracks.targets import frames_from, has_box
+from rosgeo.tracks.values import Tracks
+from rosgeo.types import FloatArray, IntArray, RasterGrid
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+__all__ = ["FORMAT", "LAYER", "tracks_from_layer"]
+
+LAYER = "tracks"
+_SUFFIXES = (".gpkg", ".geojson", ".fgb", ".parquet", ".geoparquet", ".shp", ".gml", ".kml", ".sqlite")
+_MAGIC = (b"SQLite format 3\0", b"fgb", b"PAR1", b"\0\0\x27\x0a")
+"""First bytes of GeoPackage, FlatGeobuf, GeoParquet and Shapefile."""
+
+_HEAD_BYTES = 4096
+
+
+def _recognise(path: Path) -> bool:
+    """By the magic numbers of binary formats and GeoJSON's own word; by the extension for what is not seen in the first bytes."""
+    if not path.is_file():
+        return path.suffix.lower() == ".gdb"
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return False
+    return head.startswith(_MAGIC) or b'"FeatureCollection"' in head or path.suffix.lower() in _SUFFIXES
+
+
+def _read(path: Path, options: ReadOptions) -> Tracks:
+    from rosgeo.vector.read import read_boxes
+
+    try:
+        frame = read_boxes(path, layer=options.layer)
+    except BoxesError as error:
+        raise TracksError(str(error)) from error
+    name = f'{path} (layer "{options.layer}")' if options.layer else str(path)
+    return tracks_from_layer(frame, name, options)
+
+
+def tracks_from_layer(frame: gpd.GeoDataFrame, name: str, options: ReadOptions) -> Tracks:
+    """Tracks from a layer that is in memory.
+
+    Parameters
+    ----------
+    frame : GeoDataFrame (N rows)
+        Polygons, or null where a row has no box; a frame and a track column.
+    name : str
+        For messages and the record.
+    options : ReadOptions
+        ``columns`` for the roles ``frame``, ``track_id``, ``category``, ``score``; ``boxes_crs`` ``"pixel"`` where the layer's CRS is
+        wrong and it is in pixels, or a CRS where it has none; ``y_axis``; ``grid``.
+
+    Returns
+    -------
+    Tracks
+        Boxes in the pixel frame; ``corners`` where the polygons are quadrilaterals that are not upright. Null and unusable geometries
+        give NaN.
+
+    Raises
+    ------
+    TracksError, OptionError
+        No frame or track column, or one that holds no ids; which way y points is not clear.
+    CRSMismatchError
+        The layer is in a map's CRS, and there is no grid, or one without CRS.
+    """
+    names = [str(c) for c in frame.columns if c != frame.geometry.name]
+    roles = choose_columns(names, options.columns, name)
+    numbers = _frames(frame[roles["frame"]], name)
+    geometries: npt.NDArray[Any] = np.asarray(frame.geometry.to_numpy(), dtype=object)
+    crs = _map_crs(frame.crs, options.boxes_crs)
+    if crs is not None or (options.grid is not None and options.boxes_crs != "pixel" and frame.crs is None):
+        xyxy, corners = _from_map(geometries, crs, numbers, options.grid, name)
+    else:
+        px = shapely.transform(geometries, _flip) if _points_up(geometries, options.y_axis, name) else geometries
+        xyxy, corners = _envelopes(px), _quads(px)
+    taken = {roles["frame"], roles["track_id"], frame.geometry.name}
+    renamed = {roles[r]: r for r in ("category", "score") if r in roles}
+    columns: dict[str, Any] = {renamed.get(c, c): frame[c].to_numpy() for c in names if c not in taken}
+    if "category" in columns:
+        columns["category"] = ["" if _missing(v) else str(v) for v in columns["category"]]
+    if "score" in columns and np.issubdtype(columns["score"].dtype, np.number):
+        columns["score"] = columns["score"].astype(np.float64)
+    return make_tracks(
+        source=name,
+        format="layer",
+        frame=numbers,
+        track_id=track_ids(_ids(frame[roles["track_id"]], name)),
+        xyxy=xyxy,
+        lines=np.arange(1, len(frame) + 1),
+        first_frame=options.first_frame or 0,
+        columns=columns,
+        corners=corners,
+        error=lambda row, what: TracksError(f"{name}, row {row}: {what}"),
+    )
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value != value
+
+
+def _frames(values: Any, name: str) -> IntArray:
+    import pandas as pd
+
+    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    with np.errstate(invalid="ignore"):
+        wrong = np.flatnonzero(~(numbers == np.round(numbers)))
+    if len(wrong):
+        raise TracksError(f"{name}, row {wrong[0]}: {values.iloc[wrong[0]]!r} is no frame number; expected a whole number")
+    result: IntArray = numbers.astype(np.int64)
+    return result
+
+
+def _ids(values: Any, name: str) -> list[str]:
+    texts = []
+    for row, value in enumerate(values):
+        if _missing(value):
+            raise TracksError(f"{name}, row {row}: the track's id is null; expected one in every row")
+        texts.append(f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value))
+    return texts
+
+
+def _map_crs(own: Any, boxes_crs: str | None) -> CRS | None:
+    """The layer's CRS where that is one of a map; None for pixels, whose CRS is none or GeoPackage's undefined Cartesian one."""
+    from rosgeo.vector.read import PIXEL_CRS, parse_crs
+
+    if boxes_crs is not None:
+        return None if boxes_crs.lower() == PIXEL_CRS else parse_crs(boxes_crs, "--boxes-crs")
+    crs = None if own is None else CRS.from_user_input(own)
+    return crs if crs is not None and (crs.is_projected or crs.is_geographic) else None
+
+
+def _from_map(
+    geometries: npt.NDArray[Any], crs: CRS | None, frames: IntArray, grid: RasterGrid | Mapping[int, RasterGrid] | None, name: str
+) -> tuple[FloatArray, FloatArray | None]:
+    if grid is None:
+        raise CRSMismatchError(
+            f"{name} is in {crs.name if crs is not None else 'map coordinates'}, and the clip's place on the map is not known. Give it "
+            "(the frames' georeferencing), or pass --boxes-crs pixel if the layer is in pixels."
+        )
+    xyxy = np.full((len(geometries), 4), np.nan)
+    corners = np.full((len(geometries), 4, 2), np.nan)
+    any_quads = False
+    for number in np.unique(frames):
+        rows = np.flatnonzero(frames == number)
+        place = grid if isinstance(grid, RasterGrid) else grid.get(int(number))
+        if place is None:
+            raise TracksError(f"{name}, row {rows[0]}: frame {number} is none of the clip's georeferenced frames")
+        if crs is not None and place.crs is None:
+            raise CRSMismatchError(
+                f"{name} is in {crs.name}, but frame {number} has no CRS. Pass --boxes-crs pixel if it is in pixels."
+            )
+        xyxy[rows] = boxes_to_px(geometries[rows], crs, place).xyxy
+        quads = _quads(shapely.transform(geometries[rows], _to_px(crs, place)))
+        if quads is not None:
+            any_quads = True
+            corners[rows] = quads
+    return xyxy, corners if any_quads else None
+
+
+def _to_px(crs: CRS | None, grid: RasterGrid) -> Any:
+    return lambda points: grid.mapping.to_px(transform_points(points, crs, grid.crs))
+
+
+def _flip(points: FloatArray) -> FloatArray:
+    return points * (1.0, -1.0)
+
+
+def _points_up(geometries: npt.NDArray[Any], y_axis: YAxis, name: str) -> bool:
+    """Whether y is minus the row."""
+    if y_axis != "auto":
+        return y_axis == "up"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        middle = shapely.bounds(geometries)[:, [1, 3]].mean(axis=1)
+    middle = middle[np.isfinite(middle)]
+    up = int((middle < 0).sum())
+    if 0 < up < len(middle):
+        raise TracksError(
+            f"{name}: {up} of {len(middle)} boxes have their centre at y < 0 and the rest above, so that it is not clear which way y "
+            "points. Pass --y-axis down (y is the row) or --y-axis up (y is minus the row)."
+        )
+    return up > 0
+
+
+def _envelopes(geometries: npt.NDArray[Any]) -> FloatArray:
+    xyxy: FloatArray = np.full((len(geometries), 4), np.nan)
+    # A box of no size has no area and is no prompt, but it is a box: whoever prompts with it says so.
+    there = usable_geometries(geometries) | (~shapely.is_missing(geometries) & ~shapely.is_empty(geometries))
+    xyxy[there] = shapely.bounds(geometries[there])
+    return xyxy
+
+
+def _quads(geometries: npt.NDArray[Any]) -> FloatArray | None:
+    """Corners (N, 4, 2) where all geometries that are there are quadrilaterals, and one of them is not upright."""
+    there = np.flatnonzero(~shapely.is_missing(geometries) & ~shapely.is_empty(geometries))
+    simple = shapely.get_type_id(geometries[there]) == 3
+    if not len(there) or not simple.all() or (shapely.get_num_coordinates(geometries[there]) != 5).any():
+        return None
+    corners: FloatArray = np.full((len(geometries), 4, 2), np.nan)
+    corners[there] = shapely.get_coordinates(geometries[there]).reshape(-1, 5, 2)[:, :4]
+    found = corners[there]
+    edges = np.abs(np.roll(found, -1, axis=1) - found)
+    return corners if (edges.min(axis=2) > 1e-9 * (1 + np.abs(found).max())).any() else None
+
+
+def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
+    import geopandas as gpd
+    import pyogrio
+
+    from rosgeo.vector.write import UNDEFINED_CARTESIAN
+
+    geometry = np.full(len(tracks), None, dtype=object)
+    rows = np.flatnonzero(has_box(tracks))
+    x_min, y_min, x_max, y_max = tracks.xyxy[rows].T
+    corners = tracks.corners[rows] if tracks.corners is not None else np.stack(
+        [np.stack(c, axis=1) for c in ((x_min, y_min), (x_max, y_min), (x_max, y_max), (x_min, y_max))], axis=1
+    )  # fmt: skip
+    geometry[rows] = shapely.polygons(corners * (1.0, -1.0))
+    table = tracks.table.rename(columns={c: f"source_{c}" for c in tracks.table.columns if str(c).lower() in ("fid", "geom")})
+    table["frame"] = frames_from(tracks, 0)
+    if tracks.frame_names and "frame_name" not in table:
+        table.insert(2, "frame_name", [tracks.frame_names.get(f, "") for f in tracks.table["frame"]])
+    layer = gpd.GeoDataFrame(table, geometry=gpd.GeoSeries(geometry, index=table.index), crs=UNDEFINED_CARTESIAN)
+    pyogrio.write_dataframe(layer, path, driver="GPKG", layer=LAYER, GEOMETRY_NAME="geom", geometry_type="Polygon", VERSION="1.2")
+    return []
+
+
+FORMAT = TrackFormat("layer", "a vector layer with frame and track columns", _recognise, _read, _write, (".gpkg",))

@@ -1,0 +1,75 @@
+"""Segmentation sets of a clip: what each is written by, and whether it can be, before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from rosgeo.tracks.folders import check_set_folder, clip_folder, frame_stems
+from rosgeo.tracks.json_sets import write_coco, write_ytvis
+from rosgeo.tracks.masks import Track
+from rosgeo.tracks.png_sets import davis_numbers, mots_numbers, write_davis, write_mots
+from rosgeo.tracks.reference import ClipPictures, write_reference
+from rosgeo.tracks.values import Clip
+from rosgeo.tracks.written import Written
+from rosgeo.vector.write import check_output, check_place
+
+__all__ = [
+    "ClipPictures",
+    "SetFormat",
+    "Written",
+    "check_set",
+    "write_coco",
+    "write_davis",
+    "write_mots",
+    "write_reference",
+    "write_ytvis",
+]
+
+SetFormat = Literal["coco", "ytvis", "davis", "mots", "reference"]
+
+
+def check_set(
+    kind: SetFormat,
+    path: str | Path,
+    clip: Clip,
+    tracks: Iterable[Track] = (),
+    *,
+    overwrite: bool = False,
+    inputs: tuple[str, ...] = (),
+) -> None:
+    """Find out before any work whether a set can be written.
+
+    Parameters
+    ----------
+    kind : {"coco", "ytvis", "davis", "mots", "reference"}
+        Its format.
+    path : path
+        The file, or the folder that the writer takes.
+    clip : Clip
+        The clip.
+    tracks : iterable of Track
+        The tracks that may have outlines, once each.
+    overwrite, inputs
+        As for `check_output`.
+
+    Raises
+    ------
+    OutputError
+        It exists, cannot be written, or cannot hold so many tracks.
+    """
+    if kind in ("coco", "ytvis"):
+        check_output(path, overwrite=overwrite, inputs=inputs)
+        return
+    target = Path(path) if kind == "reference" else clip_folder(path, clip)
+    frame_stems(clip, target)
+    numbers = {"davis": davis_numbers, "mots": mots_numbers}.get(kind)
+    if numbers is not None:
+        numbers(tuple(tracks), target)
+    record = target.parent / f"{target.name}.json" if kind == "davis" else target / "tracks.json"
+    if kind != "reference" and not target.parent.exists():
+        # The writer makes it.
+        check_place(target.parent)
+        return
+    check_set_folder(target, record, overwrite=overwrite)

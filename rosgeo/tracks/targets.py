@@ -1,0 +1,62 @@
+"""What the writers of tracks share: frames as the target counts them, ids as numbers, and what is lost in words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rosgeo.errors import OutputError
+from rosgeo.tracks.build import RESERVED
+from rosgeo.tracks.values import Tracks
+from rosgeo.types import BoolArray, IntArray
+
+__all__ = ["dropped_columns", "frame_file_name", "frames_from", "has_box", "numbered_tracks", "refuse_doubles"]
+
+
+def frames_from(tracks: Tracks, first: int) -> IntArray:
+    """Frames (N,) in a format whose first frame is `first`: each keeps its place in the clip."""
+    frames: IntArray = tracks.table["frame"].to_numpy(dtype=np.int64) - tracks.first_frame + first
+    return frames
+
+
+def has_box(tracks: Tracks) -> BoolArray:
+    """Rows (N,) with a box."""
+    return np.asarray(np.isfinite(tracks.xyxy).all(axis=1), dtype=np.bool_)
+
+
+def numbered_tracks(tracks: Tracks) -> tuple[IntArray, list[str]]:
+    """Track ids (N,) as numbers, and what is lost by it: names are numbered from 1 in order of appearance."""
+    import pandas as pd
+
+    ids = tracks.table["track_id"]
+    if pd.api.types.is_integer_dtype(ids):
+        return ids.to_numpy(dtype=np.int64), []
+    codes, _ = pd.factorize(ids)
+    return codes.astype(np.int64) + 1, ["names of tracks (numbered from 1 in order)"]
+
+
+def dropped_columns(tracks: Tracks, kept: set[str], *, corners: bool = False) -> list[str]:
+    """Names of what a target does not hold: columns beyond boxes and `kept`, and the corners of oriented boxes unless it does."""
+    lost = [str(c) for c in tracks.table.columns if c not in RESERVED and c not in kept]
+    words = [f"column{'s' * (len(lost) > 1)} {', '.join(lost)}"] if lost else []
+    if tracks.corners is not None and not corners:
+        words.append("corners of oriented boxes (their envelopes are written)")
+    return words
+
+
+def refuse_doubles(tracks: Tracks, target: str) -> None:
+    """Raise OutputError where a track has two rows in a frame, for targets that hold one."""
+    doubled = tracks.table.duplicated(["frame", "track_id"], keep=False).to_numpy()
+    if doubled.any():
+        first = int(np.flatnonzero(doubled)[0])
+        track, frame = tracks.table["track_id"].iloc[first], tracks.table["frame"].iloc[first]
+        same = (tracks.table["frame"] == frame) & (tracks.table["track_id"] == track)
+        lines = tracks.lines[same.to_numpy()][:2]
+        raise OutputError(
+            f"{tracks.source}: track {track} has more than one row in frame {frame} "
+            f"(lines {' and '.join(map(str, lines))}), and {target} holds one. Write csv, or take the doubled rows out."
+        )
+
+
+def frame_file_name(tracks: Tracks, frame: int) -> str:
+    """The file of a frame by the source's number; made up of it where the source does not tell."""
+    return tracks.frame_names.get(frame, f"{frame:06d}.png")

@@ -1,0 +1,78 @@
+"""VISO, moving objects in satellite videos: ``mot/CATEGORY/NNN/gt/gt.txt`` beside ``img/000001.jpg``.
+
+The data set (Yin et al., Detecting and Tracking Small and Dense Moving Objects in Satellite Videos, arXiv 2111.12960;
+github.com/QingyongHu/VISO) documents no layout. What is read here is what an independent reader of it documents
+(github.com/cosmosindex/esa_dlstem, datasets/viso.py): two layouts by category. Cars and trains: ``frame,id,x,y,w,h,conf,class,r1,r2``
+parted by commas. Planes and ships: ``frame id x1 y1 x2 y2 r1 r2 r3 r4`` parted by spaces, corners instead of sizes. The category is the
+folder's.
+
+Not confirmed: whether the first pixel is 0 or 1 (taken as 0; ``first_pixel`` says otherwise), what the r columns mean (kept as r1, r2,
+...), and the XML of the detection part, whose layout no source showed; plain Pascal VOC XML is read as ``satmtb``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rosgeo.errors import InputFileNotFoundError
+from rosgeo.tracks.build import make_tracks, xywh_to_xyxy
+from rosgeo.tracks.mot import is_mot_text, read_mot_rows, sequence_file
+from rosgeo.tracks.options import ReadOptions, TrackFormat
+from rosgeo.tracks.text import first_lines, line_numbers, read_number_rows
+from rosgeo.tracks.values import Tracks
+
+__all__ = ["FORMAT"]
+
+_CATEGORIES = ("car", "plane", "ship", "train")
+_FIRST = 1
+
+
+def _category(file: Path) -> str:
+    """The category that the folders above gt/gt.txt tell, or nothing."""
+    parents = file.resolve().parts
+    above = parents[-4] if len(parents) >= 4 and parents[-2] == "gt" else ""
+    return above if above in _CATEGORIES else ""
+
+
+def _recognise(path: Path) -> bool:
+    file = sequence_file(path)
+    if file is None or (file.parent.parent / "seqinfo.ini").exists():
+        return False
+    if is_mot_text(file, separator=" "):
+        # Corners: the second pair is never before the first.
+        rows = [line_numbers(line) or [] for line in first_lines(file)]
+        return all(len(r) >= 10 and r[4] >= r[2] and r[5] >= r[3] for r in rows)
+    return bool(_category(file)) and is_mot_text(file)
+
+
+def _read(path: Path, options: ReadOptions) -> Tracks:
+    file = sequence_file(path)
+    if file is None:
+        raise InputFileNotFoundError(f"{path} has no gt/gt.txt; expected the folder of a VISO sequence")
+    rows = read_number_rows(file, 6, "frame,id,x,y,w,h,... or frame id x1 y1 x2 y2 ...")
+    frame, track = read_mot_rows(rows)
+    first_pixel = options.first_pixel or 0
+    sized = "," in rows.texts[0]
+    box = rows.values[:, 2:6]
+    names = ("score", "class", "r1", "r2") if sized else ("r1", "r2", "r3", "r4")
+    extra = rows.values[:, 6:].T
+    columns: dict[str, Any] = {(names[i] if i < 4 else f"column_{i + 7}"): values for i, values in enumerate(extra)}
+    if category := _category(file):
+        columns["category"] = np.full(len(frame), category, dtype=object)
+    return make_tracks(
+        source=str(file),
+        format="viso",
+        frame=frame,
+        track_id=track,
+        xyxy=xywh_to_xyxy(box, first_pixel) if sized else box - first_pixel,
+        lines=rows.lines,
+        first_frame=_FIRST if options.first_frame is None else options.first_frame,
+        columns=columns,
+        error=rows.error,
+    )
+
+
+FORMAT = TrackFormat("viso", "VISO gt.txt, or a sequence's folder", _recognise, _read)

@@ -1,0 +1,191 @@
+"""--append: only boxes that the output does not hold, and nothing that it holds is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+from rosgeo.append import unheld
+from rosgeo.errors import OptionError, OutputError, RunInterruptedError
+from rosgeo.options import SegmentOptions
+from rosgeo.pipeline import segment_run
+from rosgeo.vector.polygonize import OutlineOptions
+from rosgeo.vector.write import LAYER, read_record
+
+from tests.conftest import NORTH_UP, EllipseSegmenter, WriteRaster, px_boxes
+
+
+class Counting(EllipseSegmenter):
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.seen: list[int] = []
+        self._stop_after = stop_after
+
+    def segment(self, crops: Any) -> Any:
+        for mask in super().segment(crops):
+            if self._stop_after == len(self.seen):
+                raise KeyboardInterrupt
+            self.seen.append(mask.id)
+            yield mask
+
+
+def boxes(numbers: list[int], **columns: Any) -> gpd.GeoDataFrame:
+    corners = [(5 + 7 * (n % 18), 4 + 9 * (n // 18), 11 + 7 * (n % 18), 11 + 9 * (n // 18)) for n in numbers]
+    frame = px_boxes(corners, NORTH_UP, "EPSG:32633", name=[f"box {n}" for n in numbers])
+    return frame.assign(**columns)
+
+
+def run(scene: Path, frame: gpd.GeoDataFrame, output: Path, segmenter: Any = None, **more: Any) -> Any:
+    options = more.pop("options", SegmentOptions())
+    return segment_run(scene, frame, options, output=output, segmenter=segmenter or EllipseSegmenter(), **more)
+
+
+def test_new_boxes_alone_are_segmented_and_the_rows_are_those_of_one_run(write_raster: WriteRaster, tmp_path: Path) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    run(scene, boxes([0, 1, 2]), output)
+    segmenter = Counting()
+    added = run(scene, boxes([0, 1, 2, 3, 4]), output, segmenter, append=True)
+    assert len(segmenter.seen) == 2
+    assert added.record["added"] == 2
+    assert added.record["objects"] == 5
+    assert [r["rows"] for r in read_record(output)["added_to"]] == [3]
+    whole = run(scene, boxes([0, 1, 2, 3, 4]), tmp_path / "whole.gpkg").result
+    written = gpd.read_file(output, layer=LAYER)
+    for frame in (added.result, written):
+        assert frame["name"].tolist() == [f"box {n}" for n in range(5)]
+        assert frame["rosgeo_id"].tolist() == [0, 1, 2, 3, 4]
+        assert [g.wkb for g in frame.geometry] == [g.wkb for g in whole.geometry]
+    assert added.result.crs == whole.crs
+    assert len(added.boxes_px.xyxy) == 5
+
+
+def test_a_third_run_adds_to_the_second(write_raster: WriteRaster, tmp_path: Path) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    for numbers in ([0], [0, 1], [2], [0, 1, 2]):
+        run(scene, boxes(numbers), output, append=True)
+    assert gpd.read_file(output, layer=LAYER)["name"].tolist() == ["box 0", "box 1", "box 2"]
+    assert [r["rows"] for r in read_record(output)["added_to"]] == [1, 1, 1]
+    assert read_record(output)["added"] == 0
+
+
+def test_boxes_in_another_crs_are_the_same_boxes(write_raster: WriteRaster, tmp_path: Path) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    run(scene, boxes([0, 1]), output)
+    # Envelopes of boxes in degrees are larger by the convergence of the meridians: the boxes' own corners, dense, are not.
+    segmenter = Counting()
+    run(scene, boxes([0, 1, 2]).to_crs("EPSG:32632").to_crs("EPSG:32633"), output, segmenter, append=True)
+    assert len(segmenter.seen) == 1
+
+
+def test_of_two_equal_boxes_one_is_new_where_one_is_held(write_raster: WriteRaster, tmp_path: Path) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    run(scene, boxes([3]), output)
+    run(scene, boxes([3, 3]), output, append=True)
+    assert len(gpd.read_file(output, layer=LAYER)) == 2
+
+
+def test_rows_without_outline_are_held_too(write_raster: WriteRaster, tmp_path: Path) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    frame = boxes([0, 1, 2])
+    frame.loc[1, "geometry"] = shapely.Polygon()
+    frame.loc[2, "geometry"] = shapely.transform(frame.geometry[2], lambda c: c + 1e5)
+    first = run(scene, frame, output).result
+    assert first["rosgeo_status"].tolist() == ["ok", "invalid", "outside"]
+    assert run(scene, frame, output, append=True).record["added"] == 0
+    assert gpd.read_file(output, layer=LAYER)["rosgeo_status"].tolist() == ["ok", "invalid", "outside"]
+
+
+def test_without_an_output_it_is_a_plain_run(write_raster: WriteRaster, tmp_path: Path) -> None:
+    run(write_raster(), boxes([0, 1]), tmp_path / "out.gpkg", append=True)
+    assert len(gpd.read_file(tmp_path / "out.gpkg", layer=LAYER)) == 2
+
+
+def test_interrupted_and_resumed(write_raster: WriteRaster, tmp_path: Path) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    run(scene, boxes([0, 1]), output)
+    held = output.read_bytes()
+    every = boxes(list(range(100)))
+    with pytest.raises(RunInterruptedError):
+        run(scene, every, output, Counting(stop_after=80), append=True)
+    assert output.read_bytes() == held
+    segmenter = Counting()
+    run(scene, every, output, segmenter, append=True, resume=True)
+    assert 0 < len(segmenter.seen) < 98
+    assert gpd.read_file(output, layer=LAYER)["name"].tolist() == every["name"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"options": SegmentOptions(outline=OutlineOptions(outline="pixel"))}, "outline"),
+        ({"options": SegmentOptions(stretch="percentile:1,99")}, "stretch"),
+        ({"scene": True}, "scene"),
+    ],
+)
+def test_another_run_is_refused(write_raster: WriteRaster, tmp_path: Path, change: dict[str, Any], found: str) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    run(scene, boxes([0]), output)
+    held = output.read_bytes()
+    other = tmp_path / "other.tif"
+    other.write_bytes(scene.read_bytes())
+    place = other if change.pop("scene", False) else scene
+    with pytest.raises(OptionError, match=found):
+        run(place, boxes([0, 1]), output, append=True, **change)
+    assert output.read_bytes() == held
+
+
+def test_other_columns_are_refused_by_name(write_raster: WriteRaster, tmp_path: Path) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    run(scene, boxes([0], colour="red"), output)
+    with pytest.raises(OptionError, match="lack colour; also have height"):
+        run(scene, boxes([1], height=3), output, append=True)
+
+
+def test_what_cannot_be_added_to(write_raster: WriteRaster, tmp_path: Path) -> None:
+    scene = write_raster()
+    run(scene, boxes([0]), tmp_path / "out.parquet")
+    with pytest.raises(OutputError, match=r"\.gpkg only"):
+        run(scene, boxes([0]), tmp_path / "out.parquet", append=True)
+    boxes([0]).to_file(tmp_path / "foreign.gpkg", layer="anything")
+    with pytest.raises(OutputError, match="no GeoPackage that rosgeo wrote"):
+        run(scene, boxes([0]), tmp_path / "foreign.gpkg", append=True)
+    with pytest.raises(OptionError, match="one of them"):
+        run(scene, boxes([0]), tmp_path / "new.gpkg", append=True, overwrite=True)
+    with pytest.raises(OptionError, match="none was given"):
+        segment_run(scene, boxes([0]), SegmentOptions(), segmenter=EllipseSegmenter(), append=True)  # type: ignore[arg-type]
+
+
+def test_a_result_whose_rows_were_edited_is_refused(write_raster: WriteRaster, tmp_path: Path) -> None:
+    import sqlite3
+
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    run(scene, boxes([0, 1]), output)
+    with sqlite3.connect(output) as file:
+        triggers = file.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for (name,) in triggers:
+            file.execute(f'DROP TRIGGER "{name}"')
+        file.execute("DELETE FROM masks WHERE name = 'box 0'")
+    with pytest.raises(OutputError, match="1 outlines and 2 prompts; rows were added or removed"):
+        run(scene, boxes([0, 1]), output, append=True)
+
+
+finite = st.floats(0, 1e5, width=32)
+box_arrays = st.lists(st.tuples(finite, finite, finite, finite), max_size=12).map(lambda rows: np.array(rows).reshape(-1, 4))
+
+
+@given(box_arrays, st.data())
+def test_unheld_is_the_difference_of_bags(every: np.ndarray, data: st.DataObject) -> None:
+    rows = data.draw(st.lists(st.integers(0, max(len(every) - 1, 0)), max_size=len(every), unique=True))
+    held = every[rows] if len(every) else every
+    new = unheld(every, held + 0.01)
+    assert new.sum() == len(every) - len(held)
+    # What is new and what is held make up everything, whichever of equal boxes was taken.
+    together = pd.DataFrame(np.concatenate([every[new], held])).sort_values(list(range(4)), ignore_index=True)
+    np.testing.assert_allclose(together, pd.DataFrame(every).sort_values(list(range(4)), ignore_index=True), atol=0.2)
+    assert unheld(every[:0], held).shape == (0,)
