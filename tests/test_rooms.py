@@ -63,6 +63,13 @@ ROOMS = {
     "doctor": room(f"{LINE} provenance pipeline", None),
     "stac": room("errors types geometry raster vector", f"{BASIS} rasterio shapely antimeridian"),
     "preview": room(f"{LINE} pipeline", None),
+    "drafts": room(f"{LINE} options prompts pipeline tiles", f"{BASIS} geopandas shapely"),
+    "session": room(f"{LINE} options drafts provenance widget", "geopandas pyproj"),
+    "scene_picture": room("errors types geometry raster vector inference.crops", BASIS),
+    "plotting": room("errors types geometry raster scene_picture", f"{BASIS} shapely matplotlib"),
+    "webmap": room("errors types geometry raster scene_picture", f"{BASIS} PIL rasterio shapely folium"),
+    "widget": room("errors types session raster scene_picture inference.crops", f"{BASIS} PIL shapely anywidget traitlets"),
+    "accessor": room("pipeline plotting", ""),
     "clip_preview": room("errors types tracks vector", "numpy shapely PIL av"),
     "qgis": room("errors", "qgis"),  # the Processing script runs in QGIS's own Python
     "cli": room(
@@ -71,7 +78,7 @@ ROOMS = {
         None,
     ),
     # Not in the table: the package itself, python -m rosgeo, and a folder of data.
-    "__init__": room("", ""),
+    "__init__": room("accessor", ""),
     "__main__": room("cli", ""),
     "demo": room("", ""),
 }

@@ -22,7 +22,7 @@ from rosgeo.model.checkpoint import LoadedModel
 from rosgeo.model.network import RosSam
 from rosgeo.types import BoolArray, Crop, Float32Array, ObjectMask, PromptBatch
 
-__all__ = ["Segmenter", "logits_on_crop", "stability_of"]
+__all__ = ["Segmenter", "logits_on_crop", "object_mask", "stability_of"]
 
 
 class Segmenter:
@@ -115,7 +115,7 @@ class Segmenter:
                 ]
             logits = torch.cat([self._network.served_logits(output) for output in outputs]).float().cpu()
         scores = torch.cat([output.iou for output in outputs]).float().clamp(0, 1).cpu()
-        return [_object_mask(crop, logits[i], float(scores[i])) for i, crop in enumerate(batch.crops)]
+        return [object_mask(crop, logits[i], float(scores[i])) for i, crop in enumerate(batch.crops)]
 
     def _mask_prompts(self, crops: tuple[Crop, ...]) -> Tensor | None:
         """The crops' mask prompts (B, 1, M, M), NaN where one has none; None where none has one."""
@@ -164,7 +164,8 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 
-def _object_mask(crop: Crop, logits: Tensor, score: float) -> ObjectMask:
+def object_mask(crop: Crop, logits: Tensor, score: float) -> ObjectMask:
+    """What the model's logits (1, G, G) and score say of a crop; a score of NaN where the logits are not finite."""
     on_crop = logits_on_crop(logits[0], crop.valid)
     finite = bool(np.isfinite(on_crop).all())
     return ObjectMask(crop.id, crop.window, on_crop, score if finite else math.nan, stability_of(on_crop) if finite else math.nan)

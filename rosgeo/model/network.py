@@ -55,6 +55,8 @@ class ModelConfig:
         The decoder has the HQ token and its branches.
     mask_token : {"hq", "sam", "sum"}
         Whose mask is served: the HQ token's alone (ROS-SAM), SAM's, or the sum of both logits (HQ-SAM).
+    point_prompts : bool
+        The model was taught points as prompts, as SAM was; else their embeddings hold nothing.
     """
 
     name: str = "rosgeo-small"
@@ -75,6 +77,7 @@ class ModelConfig:
     box_mask_prompt: bool = True
     hq: bool = True
     mask_token: Literal["hq", "sam", "sum"] = "hq"
+    point_prompts: bool = False
 
     def __post_init__(self) -> None:
         if self.encoder not in ("dinov2", "sam"):
@@ -122,6 +125,7 @@ SAM_CONFIGS = {
         box_mask_prompt=False,
         hq=False,
         mask_token="sam",
+        point_prompts=True,
     )
     for variant, dim, depth, heads, global_blocks in (
         ("b", 768, 12, 12, (2, 5, 8, 11)),
@@ -245,13 +249,15 @@ class RosSam(nn.Module):
         normalised: Tensor,
         boxes: Tensor,
         *,
+        points: tuple[Tensor, Tensor] | None = None,
         masks: Tensor | None = None,
         refine: bool = True,
     ) -> DecoderOutput:
         """Neck, prompt encoder and decoder over the backbone's features (which training may have kept on disk).
 
-        Features and picture (B or 1, ...) and boxes (B, 4), as in `forward`. `masks` (B, 1, M, M), M of `mask_prompt_size`: logits as
-        further prompts where `takes_masks`; NaN in all cells of a row for none.
+        Features and picture (B or 1, ...) and boxes (B, 4), as in `forward`. `points`: (B, K, 2) in the model frame and int64 (B, K),
+        1 on the object and 0 off it; for models with `point_prompts`. `masks` (B, 1, M, M), M of `mask_prompt_size`: logits as further
+        prompts where `takes_masks`; NaN in all cells of a row for none.
         """
         # Not every device has float64.
         boxes = boxes.float()
@@ -263,8 +269,11 @@ class RosSam(nn.Module):
             masks = 2 * box_coverage(boxes, 4 * grid, size) - 1
         # In float32 whatever the rest runs in: bfloat16 would round a corner by nearly a pixel.
         with torch.autocast(boxes.device.type, enabled=False):
+            if points is not None:
+                # SAM counts from a pixel's centre.
+                points = (points[0].float() - 0.5, points[1])
             sparse, dense = self.prompt_encoder(
-                points=None, boxes=boxes, masks=None if masks is None else masks.float().nan_to_num()
+                points=points, boxes=boxes, masks=None if masks is None else masks.float().nan_to_num()
             )
             # Without a mask prompt the dense one is the same for all boxes.
             dense = dense if masks is not None else dense[:1]
