@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import tempfile
@@ -139,7 +140,8 @@ def _make_static(output: Any) -> None:
 def _fence_examples(command: click.Command) -> None:
     r"""Paragraphs after click's mark ``\b`` are examples: as blocks of code they keep their lines in Markdown."""
     if command.help:
-        command.help = re.sub(r"\x08\n(.*?)(?=\n\n|\Z)", r"```sh\n\1\n```", command.help, flags=re.DOTALL)
+        help_text = inspect.cleandoc(command.help)
+        command.help = re.sub(r"\x08\n(.*?)(?=\n\n|\Z)", r"```sh\n\1\n```", help_text, flags=re.DOTALL)
     for child in getattr(command, "commands", {}).values():
         _fence_examples(child)
 
