@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -126,6 +127,42 @@ def test_commands_shown_are_commands_with_options_that_exist() -> None:
     assert not faults
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "segment a.tif",
+        "segment a.tif b.gpkg c",
+        "segment a.tif b.gpkg --no-such",
+        "segment a b --outline rough",
+        "models lst",
+        "sgment a b",
+    ],
+)
+def test_a_wrong_command_line_is_noticed(line: str) -> None:
+    with pytest.raises(click.UsageError):
+        parse(line.split())
+
+
+@needs_tools
+def test_a_notebook_becomes_a_page_without_scripts_from_the_network(tmp_path: Path) -> None:
+    import nbformat
+    from nbformat import v4 as nb
+
+    hooks = runpy.run_path(str(ROOT / "docs/hooks.py"))
+    pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+    picture = nb.new_output("display_data", {"image/png": pixel})
+    web_map = nb.new_output("display_data", {"text/html": "<iframe srcdoc='x'></iframe>", "text/plain": "a map"})
+    cells = [nb.new_markdown_cell("# Where is it?"), nb.new_code_cell("show()", outputs=[picture, web_map])]
+    path = tmp_path / "where.ipynb"
+    nbformat.write(nb.new_notebook(cells=cells), path)
+    text, pictures = hooks["notebook_page"](path, execute=False)
+    assert hooks["_title"](path) == "Where is it?"
+    assert [data[:4] for data in pictures.values()] == [b"\x89PNG"]
+    assert all(f"]({name})" in text for name in pictures)
+    assert "iframe" not in text
+    assert "run the notebook" in text
+
+
 def parse(words: list[str]) -> None:
     """Have click take a command line apart, down to the command; nothing is run."""
     command, context = main, click.Context(main, info_name="rosgeo")
@@ -145,6 +182,8 @@ def parse(words: list[str]) -> None:
         # Files are not there; everything else is checked.
         if not isinstance(kind, click.Path | click.File):
             parameter.type_cast_value(context, parameter.consume_value(context, values)[0])
-    missing = [p.name for p in command.params if isinstance(p, click.Argument) and p.required and values.get(p.name) in (None, ())]
+    # Where nothing is given, click has None or a mark of its own.
+    arguments = [p.name for p in command.params if isinstance(p, click.Argument) and p.required]
+    missing = [name for name in arguments if not (isinstance(given := values.get(name), str | tuple) and given)]
     if missing or rest:
         raise click.UsageError(f"missing {missing}, left over {rest}")
