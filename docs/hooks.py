@@ -68,10 +68,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def section(file: str, heading: str | None) -> str:
-    """The text of a Markdown file of the repository below its title, or that of one section, without its heading."""
+    """The text of a Markdown file of the repository below its title, or of one section below its heading; another file as code."""
     path = ROOT / file
     if not path.is_file():
         raise PluginError(f"docs: {file} is not there, but a page includes it")
+    if path.suffix != ".md":
+        return f"```{path.suffix[1:]}\n{path.read_text(encoding='utf-8').rstrip()}\n```"
     lines = path.read_text(encoding="utf-8").splitlines()
     code, heads = False, []
     for number, line in enumerate(lines):
