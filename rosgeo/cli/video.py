@@ -48,6 +48,7 @@ _OF_SEGMENT = (
         "batch_size",
     ),
     *("crop", "crop_side", "crop_factor", "share", "share_factor", "resample", "outline", "parts", "min_area", "simplify"),
+    *("fill_holes", "orthogonal"),
 )
 _NOT_HERE: dict[str, Any] = {"axes": "raster", "layer": None, "where": None, "boxes_crs": None}
 """Options of rosgeo segment that frames with tracks do not have."""
