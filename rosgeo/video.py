@@ -118,7 +118,8 @@ def segment_video(
         As for `rosgeo.segment`; the dictionary also has how many ``frames`` are done.
     **options
         As for `rosgeo.segment`: model, adapter, mask_token, input_size, device, precision, batch_size, bands, stretch, crop, crop_factor,
-        crop_side, share, resample, outline, parts, min_area, simplify, crs. Percentiles of `stretch` are of the whole clip.
+        crop_side, share, resample, outline, parts, min_area, fill_holes, orthogonal, simplify, crs. Percentiles of `stretch` are of the
+        whole clip.
 
     Returns
     -------
@@ -203,7 +204,8 @@ def segment_video_run(
         require_mask_prompts(segmenter)
     facts = run_facts(options, segmenter, ready.frames.bands, ready.frames.stretch, "raster")
     facts["options"] |= {key: value for key, value in asdict(video).items() if key != "start"}
-    journal = None if output is None else Journal(output, deciding_options(_place(ready), facts), resume=resume)
+    # In order from the first frame is the only way to propagate, so that no journal could be of use.
+    journal = None if output is None or video.propagate else Journal(output, deciding_options(_place(ready), facts), resume=resume)
     objects = _run(ready, options, video, segmenter, journal, client, progress)
     _say_failed(ready, objects)
     result = assemble_result(ready.as_frame(), objects, ready.frames.crs, segmenter.model.name, out_crs=ready.out_crs)
@@ -250,7 +252,7 @@ def _run(
         with told_of(journal), closing(_work(tiles, ready, options, video, segmenter, client)) as work:
             objects += collect(work, dict(tiles), journal, tally)
     except KeyboardInterrupt:
-        raise RunInterruptedError(interrupted_text(tally, None if video.propagate else journal)) from None
+        raise RunInterruptedError(interrupted_text(tally, journal)) from None
     finally:
         if journal is not None:
             journal.close()
