@@ -130,10 +130,10 @@ def unheld(boxes_px: FloatArray, held_px: FloatArray, labels: Sequence[str] = ()
     """
     new = np.ones(len(boxes_px), dtype=bool)
     without, held_without = (np.flatnonzero(~np.isfinite(b).all(axis=1)) for b in (boxes_px, held_px))
-    left = Counter(held_labels[i] for i in held_without)
+    left = Counter(held_labels[int(i)] for i in held_without)
     for row in without:
-        if left[labels[row]] > 0:
-            left[labels[row]] -= 1
+        if left[labels[int(row)]] > 0:
+            left[labels[int(row)]] -= 1
             new[row] = False
     rows, held_rows = (np.flatnonzero(np.isfinite(b).all(axis=1)) for b in (boxes_px, held_px))
     corners, held_corners = (shapely.points(b[r, :2]) for b, r in ((boxes_px, rows), (held_px, held_rows)))

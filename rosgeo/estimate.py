@@ -51,8 +51,8 @@ def estimate_run(
     warm-up and what the largest crops that are held at once take.
     """
     with open_source(scene) as source:
-        held = read_held_result(add_to) if add_to is not None and Path(add_to).exists() else None
-        ready = prepare(source, boxes, options, held=held)
+        there = read_held_result(add_to) if add_to is not None and Path(add_to).exists() else None
+        ready = prepare(source, boxes, options, held=there)
         tiles, reader = ready.plan.tiles, ready.reader
         windows = [window for tile in tiles for window in tile.windows]
         itemsize = sum(np.dtype(reader.source.dtypes[band - 1]).itemsize for band in set(reader.bands))
