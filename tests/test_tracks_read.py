@@ -375,3 +375,19 @@ def test_layer_without_the_columns(tmp_path: Path) -> None:
         read_tracks(file, track_column="spur", boxes_crs="pixel")
     with pytest.raises(OptionError, match="has no column 'x'"):
         read_tracks(file, track_column="x", boxes_crs="pixel")
+
+
+@pytest.mark.parametrize(("format", "separator"), [(None, ","), (None, ", "), ("mot", ";")])
+def test_an_empty_number_does_not_move_the_others(format: str | None, separator: str, tmp_path: Path) -> None:
+    whole, gap = "1 1 1 2 3 4 1 -1 -1 -1 ".replace(" ", separator), "1 2 10 20  40 1 -1 -1 -1".replace(" ", separator)
+    file = write(tmp_path / "gt.txt", f"{whole}\n")
+    assert read_tracks(file, format="mot").xyxy.tolist() == [[0, 1, 3, 5]]
+    write(file, f"{whole}\n{gap}\n")
+    with pytest.raises(TracksError, match=r"gt\.txt, line 2: '1.*-1': '' is no number; expected frame, id"):
+        read_tracks(file, format=format)
+
+
+def test_an_empty_corner_of_dota_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "0001.txt", "10,10,,10,34,28,10,28,plane,0\n")
+    with pytest.raises(TracksError, match=r"0001\.txt, line 1: '10,10,,.*': expected x1 y1"):
+        read_tracks(tmp_path, format="dota")

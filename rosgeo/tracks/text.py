@@ -14,6 +14,7 @@ from rosgeo.types import FloatArray, IntArray
 __all__ = [
     "NumberRows",
     "bad_line",
+    "field_numbers",
     "first_lines",
     "frame_number",
     "line_numbers",
@@ -22,7 +23,6 @@ __all__ = [
     "whole_numbers",
 ]
 
-_SEPARATOR = re.compile(r"[,;\s]+")
 _HEAD_BYTES = 65_536
 _SHOWN = 60
 
@@ -97,16 +97,25 @@ def first_lines(path: Path, count: int = 20) -> list[str]:
 
 def line_numbers(line: str) -> list[float] | None:
     """The numbers of a line that holds nothing else; None for any other line."""
+    return field_numbers(split(line))
+
+
+def field_numbers(fields: list[str]) -> list[float] | None:
+    """Fields as numbers, an empty one as NaN; None where one is anything else."""
     try:
-        return [float(v) for v in split(line)]
+        return [float(v) if v else float("nan") for v in fields]
     except ValueError:
         return None
 
 
 def split(line: str) -> list[str]:
-    """The fields of a line, whichever of comma, semicolon, tab and space parts them."""
-    # An empty field at the end of a line is a trailing comma; one within is an error of the numbers.
-    return [v for v in _SEPARATOR.split(line.strip()) if v]
+    """The fields of a line: parted by semicolons where it has any, else by commas, else by tabs and spaces.
+
+    An empty field stays, so that those after it keep their column; one at the end of the line is a trailing separator and no field.
+    """
+    separator = next((s for s in ";," if s in line), None)
+    fields = [v.strip() for v in line.strip().split(separator)]
+    return fields[:-1] if fields and not fields[-1] else fields
 
 
 def read_number_rows(path: Path, least: int, expected: str, *, blank_is_row: bool = False, none: str | None = None) -> NumberRows:
@@ -136,7 +145,7 @@ def read_number_rows(path: Path, least: int, expected: str, *, blank_is_row: boo
         fields = split(text)
         if not fields and not blank_is_row:
             continue
-        absent = not fields or (none is not None and {f.lower() for f in fields} == {none})
+        absent = (blank_is_row and not any(fields)) or (none is not None and {f.lower() for f in fields} == {none})
         numbers = [float("nan")] * least if absent else _numbers(path, number, text, fields, least, expected)
         texts.append(text)
         lines.append(number)
