@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -391,3 +392,60 @@ def test_an_empty_corner_of_dota_is_named(tmp_path: Path) -> None:
     write(tmp_path / "0001.txt", "10,10,,10,34,28,10,28,plane,0\n")
     with pytest.raises(TracksError, match=r"0001\.txt, line 1: '10,10,,.*': expected x1 y1"):
         read_tracks(tmp_path, format="dota")
+
+
+def coco_video(tmp_path: Path, **changes: object) -> Path:
+    image, annotation = {"id": 1, "file_name": "a.png"}, {"image_id": 1, "track_id": 4, "category_id": 2, "bbox": [1, 2, 3, 4]}
+    data = {"images": [image], "annotations": [annotation], "categories": [{"id": 2, "name": "ship"}], **changes}
+    for key, entry in (("image", image), ("annotation", annotation)):
+        entry.update(data.pop(key, {}))
+    return write(tmp_path / "coco.json", json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image": {"id": None}}, r'image 1 \(a\.png\) has no "id"'),
+        ({"images": [{}]}, r'image 1 has no "id"'),
+        ({"image": {"id": [1]}}, r'image 1: "id" is \[1\]; expected an id'),
+        ({"annotation": {"image_id": [1]}}, r'annotation 1: "image_id" is \[1\]; expected an id'),
+        ({"annotation": {"category_id": {"a": 1}}}, r'annotation 1: "category_id" is \{"a": 1\}; expected an id'),
+        ({"categories": [{"id": [2]}]}, r'category 1: "id" is \[2\]; expected an id'),
+        ({"categories": 5}, r'"categories" is 5; expected a list'),
+        ({"videos": 5}, r'"videos" is 5; expected a list'),
+        ({"videos": [5]}, r"video 1 is 5; expected an object"),
+    ],
+)
+def test_ids_of_coco_that_are_none(changes: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(TracksError, match=rf"coco\.json.*{message}"):
+        read_tracks(coco_video(tmp_path, **changes), format="coco-video")
+
+
+def test_images_of_coco_without_a_place_follow_in_natural_order(tmp_path: Path) -> None:
+    names = ["frame_1.png", "frame_10.png", "frame_11.png", "frame_2.png", "x/²1.png"]
+    images = [{"id": i, "file_name": name} for i, name in enumerate(names, 1)]
+    read = read_tracks(coco_video(tmp_path, images=images), format="coco-video")
+    assert read.frame_names == {0: "frame_1.png", 1: "frame_2.png", 2: "frame_10.png", 3: "frame_11.png", 4: "²1.png"}
+
+
+@pytest.mark.parametrize(
+    ("video", "annotation", "message"),
+    [
+        ({"file_names": 5}, {}, r'video 1: "file_names" is 5; expected a list'),
+        ({}, {"category_id": [1]}, r'annotation 1: "category_id" is \[1\]; expected an id'),
+        ({}, {"track_id": [1]}, r'annotation 1: "track_id" is \[1\]; expected an id'),
+    ],
+)
+def test_ytvis_that_is_not_as_it_should_be(video: dict, annotation: dict, message: str, tmp_path: Path) -> None:
+    entry = {"id": 1, "video_id": 1, "category_id": 1, "bboxes": [[1, 2, 3, 4]], **annotation}
+    file = write(tmp_path / "y.json", json.dumps({"videos": [{"id": 1, **video}], "annotations": [entry]}))
+    with pytest.raises(TracksError, match=rf"y\.json, {message}"):
+        read_tracks(file)
+
+
+def test_ytvis_of_rosgeo_keeps_its_track_ids(tmp_path: Path) -> None:
+    entry = {"id": 1, "track_id": 88, "video_id": 1, "category_id": 1, "bboxes": [[1, 2, 3, 4]]}
+    file = write(tmp_path / "y.json", json.dumps({"videos": [{"id": 1}], "annotations": [entry]}))
+    read = read_tracks(file)
+    assert read.table["track_id"].tolist() == [88]
+    assert "source_track_id" not in read.table

@@ -170,6 +170,9 @@ def test_targets_that_cannot_hold_the_tracks(tmp_path: Path) -> None:
         write_tracks(two, tmp_path / "out.txt", "otb")
     assert write_tracks(two, tmp_path / "out.txt", "otb", track="7") == ["1 rows of other tracks"]
     assert (tmp_path / "out.txt").read_text() == "NaN,NaN,NaN,NaN\nNaN,NaN,NaN,NaN\n2.0,3.0,2.0,2.0\n"
+    other_doubled = tracks_of([(0, 1, [1, 2, 3, 4]), (0, 1, [1, 2, 3, 4]), (0, 7, [1, 2, 3, 4])])
+    write_tracks(other_doubled, tmp_path / "out.txt", "otb", track="7", overwrite=True)
+    assert (tmp_path / "out.txt").read_text() == "2.0,3.0,2.0,2.0\n"
     with pytest.raises(OutputError, match="frame -3 lies before the first one"):
         write_tracks(tracks_of([(-3, 1, [1, 2, 3, 4])]), tmp_path / "out.json", "coco-video")
     with pytest.raises(OptionError, match="cannot be written as viso; expected one of layer, ytvis"):

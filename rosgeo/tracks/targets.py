@@ -43,9 +43,11 @@ def dropped_columns(tracks: Tracks, kept: set[str], *, corners: bool = False) ->
     return words
 
 
-def refuse_doubles(tracks: Tracks, target: str) -> None:
-    """Raise OutputError where a track has two rows in a frame, for targets that hold one."""
+def refuse_doubles(tracks: Tracks, target: str, chosen: BoolArray | None = None) -> None:
+    """Raise OutputError where a track has two rows in a frame, for targets that hold one; `chosen` (N,) are the rows that are written."""
     doubled = tracks.table.duplicated(["frame", "track_id"], keep=False).to_numpy()
+    if chosen is not None:
+        doubled = doubled & chosen
     if doubled.any():
         first = int(np.flatnonzero(doubled)[0])
         track, frame = tracks.table["track_id"].iloc[first], tracks.table["frame"].iloc[first]
