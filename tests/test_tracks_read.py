@@ -8,6 +8,7 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from affine import Affine
@@ -449,3 +450,27 @@ def test_ytvis_of_rosgeo_keeps_its_track_ids(tmp_path: Path) -> None:
     read = read_tracks(file)
     assert read.table["track_id"].tolist() == [88]
     assert "source_track_id" not in read.table
+
+
+def layer_of(**columns: object) -> gpd.GeoDataFrame:
+    table = pd.DataFrame({"frame": [0, 1], "track_id": [1, 2], **columns})
+    return gpd.GeoDataFrame(table, geometry=[shapely.box(1, 2, 3, 4)] * 2)
+
+
+def test_a_layer_with_values_that_are_missing(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    layer_of(track_id=pd.array([1, None], dtype="Int64")).to_parquet(path)
+    with pytest.raises(TracksError, match=r"t\.parquet, row 1: the track's id is null"):
+        read_tracks(path)
+    category = pd.array(["ship", None], dtype="string")
+    layer_of(category=category, score=pd.array([0.5, None], dtype="Float64")).to_parquet(path)
+    read = read_tracks(path)
+    assert read.table["category"].tolist() == ["ship", ""]
+    np.testing.assert_array_equal(read.table["score"], [0.5, np.nan])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_layer_with_a_frame_that_no_integer_holds(tmp_path: Path) -> None:
+    layer_of(frame=[0, 1e20]).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(TracksError, match=r"row 1: .*1e\+20.* is no frame number"):
+        read_tracks(tmp_path / "t.parquet")
