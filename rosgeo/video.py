@@ -31,8 +31,9 @@ from rosgeo.provenance import run_record
 from rosgeo.raster.frames import FrameSequence
 from rosgeo.temporal import OUTLIER, TEMPORAL_IOU, flag_outliers, in_track, temporal_iou
 from rosgeo.tracks.values import BOX_COLUMNS, ClipFrame, ClipOutlines, Tracks
-from rosgeo.types import IntArray, PixelMapping
-from rosgeo.vector.polygonize import polygon_to_px
+from rosgeo.types import IntArray, PixelMapping, RasterGrid
+from rosgeo.vector.neighbours import simplify_together
+from rosgeo.vector.polygonize import OutlineOptions, polygon_to_px
 from rosgeo.vector.result import ObjectResult, assemble_result
 from rosgeo.vector.style import TimeOfRows
 from rosgeo.vector.write import check_output, output_driver, write_result
@@ -208,6 +209,7 @@ def segment_video_run(
     journal = None if output is None or video.propagate else Journal(output, deciding_options(_place(ready), facts), resume=resume)
     objects = _run(ready, options, video, segmenter, journal, client, progress)
     _say_failed(ready, objects)
+    objects = _simplified(ready, objects, options.outline)
     result = assemble_result(ready.as_frame(), objects, ready.frames.crs, segmenter.model.name, out_crs=ready.out_crs)
     outlines = _outlines(ready, objects)
     result = _with_time(result, ready, outlines)
@@ -329,6 +331,24 @@ def _say_failed(ready: PreparedVideo, objects: list[ObjectResult]) -> None:
         except RasterError as error:
             warnings.warn(f"the status of rows is failed where a frame cannot be read: {error}", FrameWarning, stacklevel=3)
             return
+
+
+def _simplified(ready: PreparedVideo, objects: list[ObjectResult], outline: OutlineOptions) -> list[ObjectResult]:
+    """Pixel outlines simplified together, frame by frame; see `simplify_together`."""
+    if outline.outline != "pixel":
+        return objects
+    by_frame: dict[int, list[ObjectResult]] = {}
+    for result in objects:
+        by_frame.setdefault(int(ready.index[result.id]), []).append(result)
+    clip, crs = ready.frames.clip, ready.frames.crs
+    done: list[ObjectResult] = []
+    for frame, results in by_frame.items():
+        if any(result.polygon_map is not None for result in results):
+            grid = RasterGrid(clip.height, clip.width, ready.frames.mapping(frame), crs)
+            done += simplify_together(results, grid, outline)
+        else:
+            done += results
+    return done
 
 
 def _outlines(ready: PreparedVideo, objects: list[ObjectResult]) -> ClipOutlines:
