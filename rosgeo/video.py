@@ -176,6 +176,7 @@ def segment_video_run(
     progress: Progress | None = None,
     segmenter: Segmenter | None = None,
     check: Callable[[PreparedVideo], None] | None = None,
+    further: Callable[[VideoRun], None] | None = None,
 ) -> VideoRun:
     """`segment_video` with its options as values; gives the run's record and the outlines in pixels too.
 
@@ -190,6 +191,8 @@ def segment_video_run(
         A model that is loaded already; `options.model` and what follows from it are not used then.
     check : callable, optional
         Called with what is known before the model is loaded; raises where further work could not be done.
+    further : callable, optional
+        Called with the run when its result is written; what is finished is kept for `resume` where it raises.
     """
     started = time.monotonic()
     video = video or VideoOptions()
@@ -214,7 +217,7 @@ def segment_video_run(
     outlines = _outlines(ready, objects)
     result = _with_time(result, ready, outlines)
     record = run_record(
-        **facts,
+        **{**facts, "options": {**facts["options"], "start": None if video.start is None else video.start.isoformat()}},
         inputs={"frames": ready.frames.name, "tracks": ready.tracks.source, "format": ready.tracks.format, "georef": video.georef},
         frames={"count": len(ready.frames), "numbers": ready.numbers.note, "unreadable": len(ready.frames.unreadable)},
         objects=len(result),
@@ -224,9 +227,13 @@ def segment_video_run(
     if output is not None:
         with told_of(journal):
             write_result(result, output, record, time=_time_of_rows(ready))
+    run = VideoRun(result, record, outlines, ready.frames)
+    if further is not None:
+        with told_of(journal):
+            further(run)
     if journal is not None:
         journal.remove()
-    return VideoRun(result, record, outlines, ready.frames)
+    return run
 
 
 def _check_options(video: VideoOptions, resume: bool, client: Client | None) -> None:
@@ -334,21 +341,20 @@ def _say_failed(ready: PreparedVideo, objects: list[ObjectResult]) -> None:
 
 
 def _simplified(ready: PreparedVideo, objects: list[ObjectResult], outline: OutlineOptions) -> list[ObjectResult]:
-    """Pixel outlines simplified together, frame by frame; see `simplify_together`."""
+    """Pixel outlines of a frame simplified together; in the same order."""
     if outline.outline != "pixel":
         return objects
-    by_frame: dict[int, list[ObjectResult]] = {}
-    for result in objects:
-        by_frame.setdefault(int(ready.index[result.id]), []).append(result)
-    clip, crs = ready.frames.clip, ready.frames.crs
-    done: list[ObjectResult] = []
-    for frame, results in by_frame.items():
-        if any(result.polygon_map is not None for result in results):
-            grid = RasterGrid(clip.height, clip.width, ready.frames.mapping(frame), crs)
-            done += simplify_together(results, grid, outline)
-        else:
-            done += results
-    return done
+    by_frame: dict[int, list[int]] = {}
+    for i, result in enumerate(objects):
+        if result.polygon_map is not None:
+            by_frame.setdefault(int(ready.index[result.id]), []).append(i)
+    simplified = list(objects)
+    frames = ready.frames
+    for frame, members in by_frame.items():
+        grid = RasterGrid(frames.clip.height, frames.clip.width, frames.mapping(frame), frames.crs)
+        for i, result in zip(members, simplify_together([objects[i] for i in members], grid, outline), strict=True):
+            simplified[i] = result
+    return simplified
 
 
 def _outlines(ready: PreparedVideo, objects: list[ObjectResult]) -> ClipOutlines:

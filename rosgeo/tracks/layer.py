@@ -184,7 +184,11 @@ def _map_crs(own: Any, boxes_crs: str | None) -> CRS | None:
 
 
 def _from_map(
-    geometries: npt.NDArray[Any], crs: CRS | None, frames: IntArray, grid: RasterGrid | Mapping[int, RasterGrid] | None, name: str
+    geometries: npt.NDArray[Any],
+    crs: CRS | None,
+    frames: IntArray,
+    grid: RasterGrid | Mapping[int, RasterGrid | None] | None,
+    name: str,
 ) -> tuple[FloatArray, FloatArray | None]:
     if grid is None:
         raise CRSMismatchError(
@@ -198,6 +202,9 @@ def _from_map(
         rows = np.flatnonzero(frames == number)
         place = grid if isinstance(grid, RasterGrid) else grid.get(int(number))
         if place is None:
+            if not isinstance(grid, RasterGrid) and int(number) in grid:
+                # Known to lie nowhere: whoever gave the grids says what becomes of these rows.
+                continue
             raise TracksError(f"{name}, row {rows[0]}: frame {number} is none of the clip's georeferenced frames")
         if crs is not None and place.crs is None:
             raise CRSMismatchError(
