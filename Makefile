@@ -1,18 +1,24 @@
 # make demo: creates the environment, installs rosgeo, runs it on a real scene.
 # make test: creates the environment with the test tools, runs linters and tests.
+# make docs: creates the environment with the documentation's tools, builds site/ (to be opened from the disk), runs the notebooks.
 #
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint format clean
+.PHONY: demo test docs lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/rosgeo demo
 
 test: $(VENV)/.installed-test lint
 	$(BIN)/python -m pytest
+
+# docs/check_browser.py looks at the result in Chromium.
+docs: $(VENV)/.installed-docs
+	ROSGEO_DOCS_EXECUTE=1 NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "open site/index.html"
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -39,5 +45,9 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	$(PIP) install --quiet --constraint constraints.txt --no-deps segment-anything-hq
 	touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis rosgeo-demo
+	rm -rf $(VENV) build site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis rosgeo-demo

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,10 @@ from rosgeo.errors import OptionError, OutputError
 from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid
 from rosgeo.vector.gpkg import PROMPTS_LAYER
 from rosgeo.vector.read import crs_label
+from rosgeo.vector.result import RESULT_COLUMNS
 from rosgeo.vector.write import read_record, read_written
 
-__all__ = ["Held", "add_to", "read_held_result", "unheld"]
+__all__ = ["Held", "add_to", "read_held_result", "row_labels", "unheld"]
 
 _SAME_BOX_PX = 1 / 16
 """Boxes whose sides all lie closer are one: more than another CRS or format changes, less than anybody means."""
@@ -54,7 +57,10 @@ class Held:
 
     def require_same(self, facts: dict[str, Any], scene: str) -> None:
         """Raise OptionError, with what changed, where a run would not give the rows that this result holds."""
-        old, new = ({"scene": s, **_deciding(f)} for s, f in ((self.record["inputs"]["scene"], self.record), (scene, facts)))
+        scenes = (str(self.record["inputs"]["scene"]), scene)
+        # The same file by another name is the same scene.
+        same = all(Path(s).exists() for s in scenes) and Path(scenes[0]).samefile(scenes[1])
+        old, new = ({"scene": scenes[0] if same else s, **_deciding(f)} for s, f in zip(scenes, (self.record, facts), strict=True))
         changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
         if changed:
             what = "; ".join(f"{key} was {old.get(key)}, is {new.get(key)}" for key in changed[:3])
@@ -107,13 +113,15 @@ def read_held_result(path: str | Path) -> Held:
     return Held(target, result, record, prompts.geometry.to_numpy())
 
 
-def unheld(boxes_px: FloatArray, held_px: FloatArray) -> BoolArray:
+def unheld(boxes_px: FloatArray, held_px: FloatArray, labels: Sequence[str] = (), held_labels: Sequence[str] = ()) -> BoolArray:
     """Which boxes are not among those that are held.
 
     Parameters
     ----------
     boxes_px, held_px : float64 arrays (N, 4), (M, 4)
         Pixel frame; NaN for what is no box.
+    labels, held_labels : sequences of N and M str
+        What rows without a box are told by; see `row_labels`.
 
     Returns
     -------
@@ -121,9 +129,12 @@ def unheld(boxes_px: FloatArray, held_px: FloatArray) -> BoolArray:
         A held box stands for one box: of two equal ones, one is new where one is held.
     """
     new = np.ones(len(boxes_px), dtype=bool)
-    without = np.flatnonzero(~np.isfinite(boxes_px).all(axis=1))
-    held_without = int((~np.isfinite(held_px).all(axis=1)).sum())
-    new[without[:held_without]] = False
+    without, held_without = (np.flatnonzero(~np.isfinite(b).all(axis=1)) for b in (boxes_px, held_px))
+    left = Counter(held_labels[int(i)] for i in held_without)
+    for row in without:
+        if left[labels[int(row)]] > 0:
+            left[labels[int(row)]] -= 1
+            new[row] = False
     rows, held_rows = (np.flatnonzero(np.isfinite(b).all(axis=1)) for b in (boxes_px, held_px))
     corners, held_corners = (shapely.points(b[r, :2]) for b, r in ((boxes_px, rows), (held_px, held_rows)))
     pairs = shapely.STRtree(held_corners).query(corners, predicate="dwithin", distance=2 * _SAME_BOX_PX)
@@ -135,6 +146,22 @@ def unheld(boxes_px: FloatArray, held_px: FloatArray) -> BoolArray:
             taken.add(theirs)
             new[row] = False
     return new
+
+
+def row_labels(frame: gpd.GeoDataFrame) -> list[str]:
+    """A text for each row that tells of its columns but rosgeo's and the geometry, whatever type a file gave them."""
+    columns = sorted(str(c) for c in frame.columns if c != frame.geometry.name and str(c) not in RESULT_COLUMNS)
+    return (
+        ["; ".join(_as_text(value) for value in row) for row in frame[columns].itertuples(index=False)]
+        if columns
+        else [""] * len(frame)
+    )
+
+
+def _as_text(value: Any) -> str:
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return ""
+    return str(float(value)) if isinstance(value, int | float | np.integer | np.floating) else str(value)
 
 
 def add_to(held: Held, result: gpd.GeoDataFrame) -> gpd.GeoDataFrame:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
+from rosgeo.append import read_held_result
 from rosgeo.geometry.windows import MAX_READ_SIDE
 from rosgeo.options import SegmentOptions
 from rosgeo.pipeline import open_segmenter
@@ -26,13 +27,17 @@ __all__ = ["estimate_run"]
 _WARM_UP_CROPS = 3
 
 
-def estimate_run(scene: Any, boxes: str | Path | gpd.GeoDataFrame, options: SegmentOptions) -> dict[str, Any]:
+def estimate_run(
+    scene: Any, boxes: str | Path | gpd.GeoDataFrame, options: SegmentOptions, *, add_to: str | Path | None = None
+) -> dict[str, Any]:
     """Plan a run and time its first crops.
 
     Parameters
     ----------
     scene, boxes, options
         See `segment_run`.
+    add_to : path, optional
+        A result; boxes that it holds are left out.
 
     Returns
     -------
@@ -46,7 +51,8 @@ def estimate_run(scene: Any, boxes: str | Path | gpd.GeoDataFrame, options: Segm
     warm-up and what the largest crops that are held at once take.
     """
     with open_source(scene) as source:
-        ready = prepare(source, boxes, options)
+        there = read_held_result(add_to) if add_to is not None and Path(add_to).exists() else None
+        ready = prepare(source, boxes, options, held=there)
         tiles, reader = ready.plan.tiles, ready.reader
         windows = [window for tile in tiles for window in tile.windows]
         itemsize = sum(np.dtype(reader.source.dtypes[band - 1]).itemsize for band in set(reader.bands))

@@ -26,15 +26,19 @@ __all__ = ["describe", "may_be_weights"]
 
 _COVERAGE_SIDE = 1024
 _LAYER_KINDS = {"result", "layer"}
+_OF_WEIGHTS = ("*.safetensors", "adapter_config.json", "adapter_model.*", "*.bin")
+"""Files in the folder of a training run or an adapter."""
+_OF_LAYOUT = ("img", "boxes", "onehotmask")
+"""Folders of the data on which the ROS-SAM reference trains."""
 
 Facts = dict[str, Any]
 
 
 def may_be_weights(path: str | Path) -> bool:
-    """True where a file or folder begins as weights do: safetensors, a zip or a pickle of PyTorch, or a folder."""
+    """True where a file or folder begins as weights do: safetensors, a zip or a pickle of PyTorch, or a folder with such files."""
     file = Path(path)
     if file.is_dir():
-        return True
+        return any(next(file.glob(pattern), None) is not None for pattern in _OF_WEIGHTS)
     if not file.is_file():
         return False
     with file.open("rb") as stream:
@@ -54,8 +58,8 @@ def describe(path: str | Path) -> Facts:
     Returns
     -------
     dict
-        Plain values for JSON. ``kind``: ``result`` (with ``record``), ``scene``, ``layer`` or ``stac item``; what else there is depends
-        on it.
+        Plain values for JSON. ``kind``: ``result`` (with ``record``), ``scene``, ``layer``, ``training layout`` or ``stac item``; what
+        else there is depends on it.
 
     Raises
     ------
@@ -69,7 +73,7 @@ def describe(path: str | Path) -> Facts:
         raise InputFileNotFoundError(
             f"{name or 'the name'}: no such file; expected a result of rosgeo, a raster, a layer or weights"
         )
-    attempts: tuple[Callable[[str], Facts | None], ...] = (_json, _parquet, _raster, _layer)
+    attempts: tuple[Callable[[str], Facts | None], ...] = (_layout, _json, _parquet, _raster, _layer)
     for attempt in attempts:
         facts = attempt(name)
         if facts is not None:
@@ -86,8 +90,16 @@ def _head(name: str, count: int) -> bytes:
         return stream.read(count)
 
 
+def _layout(name: str) -> Facts | None:
+    """A folder of the reference's training layout; told by its folders, its files are not opened."""
+    if not all((Path(name) / part).is_dir() for part in _OF_LAYOUT):
+        return None
+    pictures, boxes, masks = (sum(not f.name.startswith(".") for f in (Path(name) / part).iterdir()) for part in _OF_LAYOUT)
+    return {"kind": "training layout", "pictures": pictures, "box_files": boxes, "mask_files": masks}
+
+
 def _json(name: str) -> Facts | None:
-    """COCO and STAC; GeoJSON is left to GDAL."""
+    """COCO, YouTube-VIS and STAC; GeoJSON is left to GDAL."""
     if not _head(name, 64).lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{") or Path(name).suffix.lower() != ".json":
         return None
     try:
@@ -98,7 +110,22 @@ def _json(name: str) -> Facts | None:
         return _stac_facts(content)
     if {"images", "annotations", "categories"} <= set(content):
         return _coco_facts(content)
+    if {"videos", "categories"} <= set(content) and isinstance(content["videos"], list):
+        return _ytvis_facts(content)
     return None
+
+
+def _ytvis_facts(content: Facts) -> Facts:
+    tracks = content.get("annotations") or []
+    return {
+        "kind": "layer",
+        "format": "YouTube-VIS",
+        "rows": len(tracks),
+        "videos": len(content["videos"]),
+        "frames": sum(len(v.get("file_names") or ()) for v in content["videos"]),
+        "with_outline": sum(any(s is not None for s in t.get("segmentations") or ()) for t in tracks),
+        "classes": [c.get("name") for c in content["categories"]],
+    }
 
 
 def _stac_facts(item: Facts) -> Facts:

@@ -94,10 +94,10 @@ def make_options(
     parts: str,
     min_area: float | None,
     simplify: float,
-    fill_holes: float | Literal["all"] | None,
-    orthogonal: bool,
     boxes_crs: str | CRS | None,
     crs: str | CRS | None,
+    fill_holes: float | Literal["all"] | None = None,
+    orthogonal: bool = False,
     **as_given: Any,
 ) -> SegmentOptions:
     """The options of `rosgeo.segment`, checked; raises OptionError for a value outside its choices."""

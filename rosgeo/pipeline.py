@@ -188,7 +188,8 @@ def segment(
         CRS of the result. Default: the raster's.
     append : bool
         Where `output`, or the first of them, exists already (a GeoPackage): segment only the boxes that it does not hold, and add their
-        rows to it. A box is told by where it lies in the scene.
+        rows to it. A box is told by where it lies in the scene; rows without a usable box by their columns. The other files are made anew,
+        with `overwrite` in place of old ones.
     resume : bool
         Go on where a killed run of the same input and options to the same `output` was; see `Journal`.
     client : distributed.Client, optional
@@ -282,8 +283,8 @@ def segment_run(
     started = time.monotonic()
     # Everything that can be wrong with the input is found out before the model is loaded and before a file is touched.
     inputs = tuple(str(i) for i in (scene, boxes) if isinstance(i, str | Path))
-    outputs = check_outputs(_as_list(output), overwrite=overwrite or append, inputs=inputs)
-    held = _held(outputs, overwrite) if append else None
+    outputs = check_outputs(_as_list(output), overwrite=overwrite, added_to=append, inputs=inputs)
+    held = _held(outputs) if append else None
     with open_source(scene) as opened:
         picture = Picture(Path(opened.name).name, opened.grid, class_column)
         ready = prepare(opened, boxes, options, outputs, held, class_column)
@@ -331,12 +332,10 @@ def segment_run(
     return SegmentRun(result, record, boxes_px, prompts.axes)
 
 
-def _held(outputs: Sequence[Path], overwrite: bool) -> Held | None:
+def _held(outputs: Sequence[Path]) -> Held | None:
     """The result that is to be added to; None where there is none yet."""
-    if not outputs or overwrite:
-        raise OptionError(
-            "append adds to an output" + (" and overwrite replaces it; expected one of them" if overwrite else "; none was given")
-        )
+    if not outputs:
+        raise OptionError("append adds to an output; none was given")
     return read_held_result(outputs[0]) if outputs[0].exists() else None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rosgeo.append import Held, unheld
+from rosgeo.append import Held, row_labels, unheld
 from rosgeo.errors import OptionError
 from rosgeo.geometry.plan import Plan, make_plan
 from rosgeo.inference.crops import PADDING_RGB
@@ -109,7 +109,8 @@ def prepare(
     )
     rows = frame.index.to_numpy(dtype=np.int64) if isinstance(boxes, str | Path) else np.arange(len(frame))
     if held is not None:
-        new = unheld(prompts.boxes_px.xyxy, held.boxes_px(prompts.source.grid))
+        held_px = held.boxes_px(prompts.source.grid)
+        new = unheld(prompts.boxes_px.xyxy, held_px, row_labels(frame), row_labels(held.result))
         frame, rows, prompts = frame[new], rows[new], prompts.of(new)
     plan = make_plan(prompts.boxes_px, prompts.usable, prompts.source.grid.shape, options.crop)
     reader = open_reader(prompts.source, bands=options.bands, stretch=rule, padding_rgb=PADDING_RGB)

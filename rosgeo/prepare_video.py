@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import geopandas as gpd
 import numpy as np
 
-from rosgeo.errors import BoxesError, FrameWarning, OptionError
+from rosgeo.errors import BoxesError, FrameWarning, OptionError, RasterError
 from rosgeo.frame_tiles import FrameTile
 from rosgeo.geometry.boxes import BOX_GRID_PX
 from rosgeo.geometry.plan import make_plan
@@ -21,7 +21,7 @@ from rosgeo.prompts import require_reachable
 from rosgeo.raster.frames import FrameSequence, open_frames
 from rosgeo.raster.georef import read_georef
 from rosgeo.temporal import INTERPOLATED, OUTLIER, TEMPORAL_IOU, interpolate_boxes
-from rosgeo.tracks.match import FrameNumbers, number_frames, numbers_in_names
+from rosgeo.tracks.match import FrameNumbers, number_frames
 from rosgeo.tracks.values import BOX_COLUMNS, Tracks
 from rosgeo.types import BoolArray, Boxes, FloatArray, IntArray, RasterGrid
 from rosgeo.vector.read import parse_crs
@@ -156,7 +156,7 @@ def prepare_video(
     if not len(read):
         raise BoxesError(f"{read.source} holds no boxes; expected at least one")
     _refuse_columns(read)
-    numbers = number_frames(opened.clip.frames, read, first_frame=video.first_frame)
+    numbers = _number(opened, read, video)
     opened = opened.with_frames(numbers.frames)
     table = read.table.reset_index(drop=True)
     if video.interpolate:
@@ -181,27 +181,53 @@ def _open(frames: str, options: SegmentOptions, video: VideoOptions) -> FrameSeq
 def _read_tracks(path: str, video: VideoOptions, frames: FrameSequence) -> Tracks:
     from rosgeo.tracks.read import read_tracks
 
-    return read_tracks(path, format=video.format, first_frame=video.first_frame, grid=_grids(frames), **video.read)
+    def with_grid(grid: RasterGrid | Mapping[int, RasterGrid | None] | None) -> Tracks:
+        return read_tracks(path, format=video.format, first_frame=video.first_frame, grid=grid, **video.read)
 
-
-def _grids(frames: FrameSequence) -> RasterGrid | Mapping[int, RasterGrid] | None:
-    """Where the frames lie on the map, for a layer of boxes in map coordinates."""
     if frames.georef is not None:
-        return RasterGrid(frames.clip.height, frames.clip.width, frames.georef.mapping, frames.georef.crs)
-    return _GridsByNumber(frames) if frames.georeferenced else None
+        return with_grid(RasterGrid(frames.clip.height, frames.clip.width, frames.georef.mapping, frames.georef.crs))
+    if not frames.georeferenced:
+        return with_grid(None)
+    # Which frame a number means is known only when the tracks are; only a layer on the map asks for grids, and is read twice.
+    grids = _GridsByNumber(frames)
+    read = with_grid(grids)
+    if not grids.asked:
+        return read
+    return with_grid(grids.numbered(_number(frames, read, video)))
 
 
-class _GridsByNumber(Mapping[int, RasterGrid]):
-    """The grid of each frame by the number in its file name, or its place from 0; a frame is opened when it is asked for."""
+def _number(frames: FrameSequence, tracks: Tracks, video: VideoOptions) -> FrameNumbers:
+    return number_frames(frames.clip.frames, tracks, first_frame=video.first_frame, named=frames.store.named)
 
-    def __init__(self, frames: FrameSequence) -> None:
+
+class _GridsByNumber(Mapping[int, RasterGrid | None]):
+    """The grid of each frame by its number; a frame is opened when it is asked for. None for every number that lies nowhere.
+
+    Before `numbered` that is all of them.
+    """
+
+    def __init__(self, frames: FrameSequence, index: dict[int, int] | None = None) -> None:
         self._frames = frames
-        numbers = numbers_in_names(frames.clip.frames) or range(len(frames))
-        self._index = {number: index for index, number in enumerate(numbers) if index not in frames.unreadable}
+        self._index = index or {}
+        self.asked = False
 
-    def __getitem__(self, number: int) -> RasterGrid:
-        with self._frames.source(self._index[number]) as source:
-            return source.grid
+    def numbered(self, numbers: FrameNumbers) -> _GridsByNumber:
+        """The grids of the frames that can be read."""
+        return _GridsByNumber(self._frames, {f.number: f.index for f in numbers.frames if f.index not in self._frames.unreadable})
+
+    def __contains__(self, number: object) -> bool:
+        return True
+
+    def __getitem__(self, number: int) -> RasterGrid | None:
+        self.asked = True
+        if number not in self._index:
+            return None
+        try:
+            with self._frames.source(self._index[number]) as source:
+                return source.grid
+        except RasterError:
+            # The frame is tried again for its pixels, and its rows fail then.
+            return None
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._index)

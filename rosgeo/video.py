@@ -31,8 +31,9 @@ from rosgeo.provenance import run_record
 from rosgeo.raster.frames import FrameSequence
 from rosgeo.temporal import OUTLIER, TEMPORAL_IOU, flag_outliers, in_track, temporal_iou
 from rosgeo.tracks.values import BOX_COLUMNS, ClipFrame, ClipOutlines, Tracks
-from rosgeo.types import IntArray, PixelMapping
-from rosgeo.vector.polygonize import polygon_to_px
+from rosgeo.types import IntArray, PixelMapping, RasterGrid
+from rosgeo.vector.neighbours import simplify_together
+from rosgeo.vector.polygonize import OutlineOptions, polygon_to_px
 from rosgeo.vector.result import ObjectResult, assemble_result
 from rosgeo.vector.style import TimeOfRows
 from rosgeo.vector.write import check_output, output_driver, write_result
@@ -118,7 +119,8 @@ def segment_video(
         As for `rosgeo.segment`; the dictionary also has how many ``frames`` are done.
     **options
         As for `rosgeo.segment`: model, adapter, mask_token, input_size, device, precision, batch_size, bands, stretch, crop, crop_factor,
-        crop_side, share, resample, outline, parts, min_area, simplify, crs. Percentiles of `stretch` are of the whole clip.
+        crop_side, share, resample, outline, parts, min_area, fill_holes, orthogonal, simplify, crs. Percentiles of `stretch` are of the
+        whole clip.
 
     Returns
     -------
@@ -174,6 +176,7 @@ def segment_video_run(
     progress: Progress | None = None,
     segmenter: Segmenter | None = None,
     check: Callable[[PreparedVideo], None] | None = None,
+    further: Callable[[VideoRun], None] | None = None,
 ) -> VideoRun:
     """`segment_video` with its options as values; gives the run's record and the outlines in pixels too.
 
@@ -188,6 +191,8 @@ def segment_video_run(
         A model that is loaded already; `options.model` and what follows from it are not used then.
     check : callable, optional
         Called with what is known before the model is loaded; raises where further work could not be done.
+    further : callable, optional
+        Called with the run when its result is written; what is finished is kept for `resume` where it raises.
     """
     started = time.monotonic()
     video = video or VideoOptions()
@@ -203,14 +208,16 @@ def segment_video_run(
         require_mask_prompts(segmenter)
     facts = run_facts(options, segmenter, ready.frames.bands, ready.frames.stretch, "raster")
     facts["options"] |= {key: value for key, value in asdict(video).items() if key != "start"}
-    journal = None if output is None else Journal(output, deciding_options(_place(ready), facts), resume=resume)
+    # In order from the first frame is the only way to propagate, so that no journal could be of use.
+    journal = None if output is None or video.propagate else Journal(output, deciding_options(_place(ready), facts), resume=resume)
     objects = _run(ready, options, video, segmenter, journal, client, progress)
     _say_failed(ready, objects)
+    objects = _simplified(ready, objects, options.outline)
     result = assemble_result(ready.as_frame(), objects, ready.frames.crs, segmenter.model.name, out_crs=ready.out_crs)
     outlines = _outlines(ready, objects)
     result = _with_time(result, ready, outlines)
     record = run_record(
-        **facts,
+        **{**facts, "options": {**facts["options"], "start": None if video.start is None else video.start.isoformat()}},
         inputs={"frames": ready.frames.name, "tracks": ready.tracks.source, "format": ready.tracks.format, "georef": video.georef},
         frames={"count": len(ready.frames), "numbers": ready.numbers.note, "unreadable": len(ready.frames.unreadable)},
         objects=len(result),
@@ -220,9 +227,13 @@ def segment_video_run(
     if output is not None:
         with told_of(journal):
             write_result(result, output, record, time=_time_of_rows(ready))
+    run = VideoRun(result, record, outlines, ready.frames)
+    if further is not None:
+        with told_of(journal):
+            further(run)
     if journal is not None:
         journal.remove()
-    return VideoRun(result, record, outlines, ready.frames)
+    return run
 
 
 def _check_options(video: VideoOptions, resume: bool, client: Client | None) -> None:
@@ -250,7 +261,7 @@ def _run(
         with told_of(journal), closing(_work(tiles, ready, options, video, segmenter, client)) as work:
             objects += collect(work, dict(tiles), journal, tally)
     except KeyboardInterrupt:
-        raise RunInterruptedError(interrupted_text(tally, None if video.propagate else journal)) from None
+        raise RunInterruptedError(interrupted_text(tally, journal)) from None
     finally:
         if journal is not None:
             journal.close()
@@ -327,6 +338,23 @@ def _say_failed(ready: PreparedVideo, objects: list[ObjectResult]) -> None:
         except RasterError as error:
             warnings.warn(f"the status of rows is failed where a frame cannot be read: {error}", FrameWarning, stacklevel=3)
             return
+
+
+def _simplified(ready: PreparedVideo, objects: list[ObjectResult], outline: OutlineOptions) -> list[ObjectResult]:
+    """Pixel outlines of a frame simplified together; in the same order."""
+    if outline.outline != "pixel":
+        return objects
+    by_frame: dict[int, list[int]] = {}
+    for i, result in enumerate(objects):
+        if result.polygon_map is not None:
+            by_frame.setdefault(int(ready.index[result.id]), []).append(i)
+    simplified = list(objects)
+    frames = ready.frames
+    for frame, members in by_frame.items():
+        grid = RasterGrid(frames.clip.height, frames.clip.width, frames.mapping(frame), frames.crs)
+        for i, result in zip(members, simplify_together([objects[i] for i in members], grid, outline), strict=True):
+            simplified[i] = result
+    return simplified
 
 
 def _outlines(ready: PreparedVideo, objects: list[ObjectResult]) -> ClipOutlines:

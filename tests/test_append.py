@@ -14,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rosgeo.append import unheld
 from rosgeo.errors import OptionError, OutputError, RunInterruptedError
+from rosgeo.estimate import estimate_run
+from rosgeo.mask_raster import write_mask_raster
 from rosgeo.options import SegmentOptions
 from rosgeo.pipeline import segment_run
 from rosgeo.vector.polygonize import OutlineOptions
@@ -101,6 +103,49 @@ def test_rows_without_outline_are_held_too(write_raster: WriteRaster, tmp_path: 
     assert gpd.read_file(output, layer=LAYER)["rosgeo_status"].tolist() == ["ok", "invalid", "outside"]
 
 
+def test_another_row_without_a_box_is_new(write_raster: WriteRaster, tmp_path: Path) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    without = [boxes([n]).set_geometry([shapely.Polygon()], crs="EPSG:32633") for n in (0, 1)]
+    run(scene, without[0].assign(count=1), output)
+    assert run(scene, pd.concat(without).assign(count=1), output, append=True).record["added"] == 1
+    assert gpd.read_file(output, layer=LAYER)["name"].tolist() == ["box 0", "box 1"]
+
+
+def test_other_files_are_replaced_only_where_that_was_asked_for(write_raster: WriteRaster, tmp_path: Path) -> None:
+    scene, output, other = write_raster(), tmp_path / "out.gpkg", tmp_path / "other.geojson"
+    other.write_text("precious", encoding="utf-8")
+    run(scene, boxes([0]), output)
+    for outputs in ([output, other], [tmp_path / "new.gpkg", other]):
+        with pytest.raises(OutputError, match=r"other\.geojson exists"):
+            run(scene, boxes([0, 1]), outputs, append=True)  # type: ignore[arg-type]
+    assert other.read_text(encoding="utf-8") == "precious"
+    run(scene, boxes([0, 1]), [output, other], append=True, overwrite=True)  # type: ignore[arg-type]
+    assert len(gpd.read_file(other)) == len(gpd.read_file(output, layer=LAYER)) == 2
+
+
+def test_the_scene_by_another_name(write_raster: WriteRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    run(scene, boxes([0]), output)
+    monkeypatch.chdir(scene.parent)
+    assert run(Path(scene.name), boxes([0, 1]), output, append=True).record["added"] == 1
+
+
+def test_rows_of_several_files_cannot_be_told_apart_in_a_mask_raster(write_raster: WriteRaster, tmp_path: Path) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    run(scene, boxes([0]), output)
+    result = run(scene, boxes([1]), output, append=True).result
+    assert result["rosgeo_id"].tolist() == [0, 0]
+    with pytest.raises(OptionError, match="cannot tell rows apart"):
+        write_mask_raster(scene, result, tmp_path / "rows.tif", values="row")
+
+
+def test_a_dry_run_counts_the_new_boxes(write_raster: WriteRaster, tmp_path: Path, tiny_model: Path) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    run(scene, boxes([0, 1]), output)
+    figures = estimate_run(scene, boxes([0, 1, 2]), SegmentOptions(model=str(tiny_model)), add_to=output)
+    assert figures["boxes"] == 1
+
+
 def test_without_an_output_it_is_a_plain_run(write_raster: WriteRaster, tmp_path: Path) -> None:
     run(write_raster(), boxes([0, 1]), tmp_path / "out.gpkg", append=True)
     assert len(gpd.read_file(tmp_path / "out.gpkg", layer=LAYER)) == 2
@@ -155,8 +200,6 @@ def test_what_cannot_be_added_to(write_raster: WriteRaster, tmp_path: Path) -> N
     boxes([0]).to_file(tmp_path / "foreign.gpkg", layer="anything")
     with pytest.raises(OutputError, match="no GeoPackage that rosgeo wrote"):
         run(scene, boxes([0]), tmp_path / "foreign.gpkg", append=True)
-    with pytest.raises(OptionError, match="one of them"):
-        run(scene, boxes([0]), tmp_path / "new.gpkg", append=True, overwrite=True)
     with pytest.raises(OptionError, match="none was given"):
         segment_run(scene, boxes([0]), SegmentOptions(), segmenter=EllipseSegmenter(), append=True)  # type: ignore[arg-type]
 

@@ -192,6 +192,10 @@ def test_a_worker_elsewhere(clip: ClipSite) -> None:
         (("img1", "gt/gt.txt", "--crs", "EPSG:32633"), "--crs"),
         (("img1", "gt/gt.txt", "--bands", "7"), "band 7"),
         (("img1", "gt/gt.txt", "--preview", "p.png"), "p.png"),
+        (("img1", "gt/gt.txt", "--coco", "x.json", "--ytvis", "x.json"), "--ytvis and --coco would both be written to"),
+        (("img1", "gt/gt.txt", "--davis", "d", "--mots", "./d"), "--mots and --davis"),
+        (("img1", "gt/gt.txt", "-o", "v.gpkg", "--coco", "v.gpkg"), "--coco v.gpkg: expected a name that ends in .json"),
+        (("img1", "gt/gt.txt", "-o", "v.geojson", "--layout", "v.geojson"), "--layout and --output"),
         (("img1", "gt/gt.txt", "--format", "csv"), "gt.txt"),
         (("img1", "gt/gt.txt", "-o", "gt/gt.txt"), "gt.txt"),
     ],
@@ -203,3 +207,35 @@ def test_what_cannot_be_done(clip: ClipSite, arguments: tuple[str, ...], words: 
 def test_frames_of_two_sizes(clip: ClipSite) -> None:
     Image.fromarray(np.zeros((HEIGHT, WIDTH + 2), np.uint8)).save(clip.folder / "img1" / "frame_000003.png")
     clip.refuse("img1", "gt/gt.txt", words="frame_000003.png has a size of 66 x 48 px, but frame_000001.png has 64 x 48 px")
+
+
+def test_what_a_set_leaves_out(clip: ClipSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rosgeo.tracks import sets
+
+    monkeypatch.setattr(sets, "write_davis", lambda *_args, **_more: sets.Written(5, 1, 2))
+    said = clip.done("img1", "gt/gt.txt", "--davis", "d", "--fill-holes", "all", "--start", "2024-05-01", "--fps", 5)
+    assert "DAVIS masks: d (left out: 1 without a pixel, 2 hidden behind others)" in said
+    assert read_record("img1_masks.gpkg")["options"]["start"] == "2024-05-01T00:00:00"
+    record = json.loads(clip.done("img1", "gt/gt.txt", "--davis", "d", "--json", "--overwrite"))
+    assert record["left_out"] == {"davis": {"without_pixels": 1, "hidden": 2}}
+
+
+def test_info_tells_a_run_on_frames(clip: ClipSite, cli: Cli) -> None:
+    clip.done(
+        "img1", "gt/gt.txt", "-q", "--ytvis", "y.json", "--davis", "d", "--layout", "layout", "--start", "2024-05-01", "--fps", 5
+    )
+    said = cli("info", "img1_masks.gpkg").stdout
+    words = (
+        "frames:           img1",
+        "tracks:           gt/gt.txt",
+        "format:           mot",
+        "number of frames: 4",
+        "start 2024-05-01",
+    )
+    for word in (*words, "numbers:          frames by the number in their file names"):
+        assert word in said
+    assert "format:           YouTube-VIS" in cli("info", "y.json").stdout
+    assert "kind:             training layout" in cli("info", "layout").stdout
+    davis = cli("info", "d")
+    assert davis.exit_code == 2
+    assert "is nothing that rosgeo knows" in davis.stderr

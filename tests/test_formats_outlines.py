@@ -292,7 +292,7 @@ def test_the_line_makes_right_angles(segment: Segment) -> None:
     # Rounding to the map's precision of 1 mm turns an edge of a metre by up to 0.06 degrees.
     assert right_angles(square.geometry.iloc[0]) < 0.2
     assert right_angles(plain.geometry.iloc[0]) > 5
-    assert iou(plain.geometry.iloc[0], square.geometry.iloc[0]) > 0.85
+    assert iou(plain.geometry.iloc[0], square.geometry.iloc[0]) > 0.8
 
 
 def test_python_takes_the_options() -> None:

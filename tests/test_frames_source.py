@@ -320,6 +320,8 @@ def numbers(frames: list[ClipFrame], wanted: list[int], **how: object) -> tuple[
     [
         # The tracks tell names, with another suffix too; a frame that they do not name comes after all.
         (["b.png", "a.png", "c.png"], [1, 2], {"frame_names": {1: "x/a.jpg", 2: "b.png"}}, ([2, 1, 3], "file name")),
+        # The rows know a frame without a name, which is not the one that they do not name.
+        (["a.png", "c.png"], [1, 2], {"frame_names": {1: "a.png"}}, ([1, 3], "file name")),
         # Not one of the names is there.
         (["f_1.png", "f_2.png"], [1, 2], {"frame_names": {1: "x.png"}}, ([1, 2], "number in the file name")),
         (["f_100.png", "f_101.png"], [100, 101], {}, ([100, 101], "number in the file name")),
@@ -338,3 +340,10 @@ def numbers(frames: list[ClipFrame], wanted: list[int], **how: object) -> tuple[
 )
 def test_numbers(files: list[str], wanted: list[int], how: dict[str, object], expected: tuple[list[int], str]) -> None:
     assert numbers(clip(*files), wanted, **how) == expected
+
+
+def test_made_up_names_tell_no_numbers() -> None:
+    """A video file and a CSV from 0 without a row in frame 0: nothing is shifted."""
+    frames = clip("000001.png", "000002.png", "000003.png")
+    found = number_frames(frames, make_tracks([(1, 1, BOX), (2, 1, BOX)]), named=False)
+    assert ([f.number for f in found.frames], found.how) == ([0, 1, 2], "place")

@@ -21,8 +21,11 @@ from rosgeo.model import registry
 from rosgeo.training import loop
 from rosgeo.training.loop import TrainResult
 
+from tests.clip_site import picture, write_frames, write_video
+
 DEMO = Path(rosgeo.demo.__file__).parent
 ROOT = Path(__file__).parent.parent
+TRACKS = Path(__file__).parent / "data" / "tracks"
 Cli = Callable[..., Result]
 
 NEEDS_MORE = {
@@ -80,13 +83,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with rasterio.open("s2.tif", "w", **{**profile, "count": 4, "dtype": "uint16", "photometric": "minisblack"}) as dataset:
         dataset.write(values[[0, 0, 1, 2]].astype("uint16") * 12)
     _coco_folder(Path("data/val"), values[:, :300, :300].transpose(1, 2, 0))
-    _video(values[:, :200, :200].transpose(1, 2, 0))
+    _masked_frames(values[:, :200, :200].transpose(1, 2, 0))
+    _clips()
+    # What is installed for a user goes here.
+    for variable in ("HOME", "XDG_DATA_HOME", "APPDATA"):
+        monkeypatch.setenv(variable, str(tmp_path / "home"))
+    for system in ("QGIS/QGIS3", "Library/Application Support/QGIS/QGIS3"):
+        (tmp_path / "home" / system / "profiles" / "default").mkdir(parents=True)
     return tmp_path
 
 
-def _coco_folder(folder: Path, picture: object) -> None:
+def _coco_folder(folder: Path, pixels: object) -> None:
     (folder / "images").mkdir(parents=True)
-    Image.fromarray(picture).save(folder / "images" / "a.png")  # type: ignore[arg-type]
+    Image.fromarray(pixels).save(folder / "images" / "a.png")  # type: ignore[arg-type]
     ring = [100, 100, 140, 100, 140, 130, 100, 130]
     data = {
         "images": [{"id": 1, "file_name": "a.png", "width": 300, "height": 300}],
@@ -96,9 +105,9 @@ def _coco_folder(folder: Path, picture: object) -> None:
     (folder / "instances.json").write_text(json.dumps(data))
 
 
-def _video(picture: object) -> None:
+def _masked_frames(pixels: object) -> None:
     for place, image, name in (
-        ("JPEGImages", Image.fromarray(picture), "00000.jpg"),  # type: ignore[arg-type]
+        ("JPEGImages", Image.fromarray(pixels), "00000.jpg"),  # type: ignore[arg-type]
         ("Annotations", Image.new("P", (200, 200)), "00000.png"),
     ):
         target = Path(place, "480p", "car")
@@ -107,6 +116,22 @@ def _video(picture: object) -> None:
             image.putpalette([0, 0, 0, 200, 0, 0])
             image.paste(1, (60, 60, 100, 90))
         image.save(target / name)
+
+
+def _clips() -> None:
+    """Tracks of four frames, in the formats and places that the examples name."""
+    rows = [(frame, track, 4 + 20 * track + frame, 5 + frame, 14, 12) for frame in range(1, 5) for track in (1, 2)]
+    text = "".join(f"{','.join(map(str, row))},1,1,1.0\n" for row in rows)
+    for file in ("MOT17-02/gt/gt.txt", "clip/gt/gt.txt"):
+        Path(file).parent.mkdir(parents=True)
+        Path(file).write_text(text)
+    write_frames(Path("clip/img1"), 4, first=1)
+    write_video(Path("clip.mp4"), [picture(i) for i in range(4)])
+    lines = ["frame,track,x_min,y_min,x_max,y_max", *(f"{f - 1},{t},{x},{y},{x + w},{y + h}" for f, t, x, y, w, h in rows)]
+    Path("tracks.csv").write_text("\n".join(lines) + "\n")
+    homography = {"homography": [[0.5, 0, 500_000], [0, -0.5, 4_000_000], [0, 1e-6, 1]], "crs": "EPSG:32633"}
+    Path("homography.json").write_text(json.dumps(homography))
+    shutil.copytree(TRACKS / "satsot" / "car_01", "car_01")
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

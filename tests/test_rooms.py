@@ -52,7 +52,7 @@ ROOMS = {
         f"{LINE} options provenance tiles journal executors pipeline prepare_video frame_tiles propagate temporal tracks.values",
         "numpy geopandas dask",
     ),
-    "estimate": room(f"{LINE} options prepare tiles pipeline", "numpy psutil"),
+    "estimate": room(f"{LINE} append options prepare tiles pipeline", "numpy psutil"),
     "tiles": room(LINE, "numpy"),
     "journal": room(LINE, "shapely"),
     "executors": room(f"{LINE} tiles journal", "dask distributed"),

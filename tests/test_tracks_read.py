@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from affine import Affine
@@ -375,3 +377,100 @@ def test_layer_without_the_columns(tmp_path: Path) -> None:
         read_tracks(file, track_column="spur", boxes_crs="pixel")
     with pytest.raises(OptionError, match="has no column 'x'"):
         read_tracks(file, track_column="x", boxes_crs="pixel")
+
+
+@pytest.mark.parametrize(("format", "separator"), [(None, ","), (None, ", "), ("mot", ";")])
+def test_an_empty_number_does_not_move_the_others(format: str | None, separator: str, tmp_path: Path) -> None:
+    whole, gap = "1 1 1 2 3 4 1 -1 -1 -1 ".replace(" ", separator), "1 2 10 20  40 1 -1 -1 -1".replace(" ", separator)
+    file = write(tmp_path / "gt.txt", f"{whole}\n")
+    assert read_tracks(file, format="mot").xyxy.tolist() == [[0, 1, 3, 5]]
+    write(file, f"{whole}\n{gap}\n")
+    with pytest.raises(TracksError, match=r"gt\.txt, line 2: '1.*-1': '' is no number; expected frame, id"):
+        read_tracks(file, format=format)
+
+
+def test_an_empty_corner_of_dota_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "0001.txt", "10,10,,10,34,28,10,28,plane,0\n")
+    with pytest.raises(TracksError, match=r"0001\.txt, line 1: '10,10,,.*': expected x1 y1"):
+        read_tracks(tmp_path, format="dota")
+
+
+def coco_video(tmp_path: Path, **changes: object) -> Path:
+    image, annotation = {"id": 1, "file_name": "a.png"}, {"image_id": 1, "track_id": 4, "category_id": 2, "bbox": [1, 2, 3, 4]}
+    data = {"images": [image], "annotations": [annotation], "categories": [{"id": 2, "name": "ship"}], **changes}
+    for key, entry in (("image", image), ("annotation", annotation)):
+        entry.update(data.pop(key, {}))
+    return write(tmp_path / "coco.json", json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image": {"id": None}}, r'image 1 \(a\.png\) has no "id"'),
+        ({"images": [{}]}, r'image 1 has no "id"'),
+        ({"image": {"id": [1]}}, r'image 1: "id" is \[1\]; expected an id'),
+        ({"annotation": {"image_id": [1]}}, r'annotation 1: "image_id" is \[1\]; expected an id'),
+        ({"annotation": {"category_id": {"a": 1}}}, r'annotation 1: "category_id" is \{"a": 1\}; expected an id'),
+        ({"categories": [{"id": [2]}]}, r'category 1: "id" is \[2\]; expected an id'),
+        ({"categories": 5}, r'"categories" is 5; expected a list'),
+        ({"videos": 5}, r'"videos" is 5; expected a list'),
+        ({"videos": [5]}, r"video 1 is 5; expected an object"),
+    ],
+)
+def test_ids_of_coco_that_are_none(changes: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(TracksError, match=rf"coco\.json.*{message}"):
+        read_tracks(coco_video(tmp_path, **changes), format="coco-video")
+
+
+def test_images_of_coco_without_a_place_follow_in_natural_order(tmp_path: Path) -> None:
+    names = ["frame_1.png", "frame_10.png", "frame_11.png", "frame_2.png", "x/²1.png"]
+    images = [{"id": i, "file_name": name} for i, name in enumerate(names, 1)]
+    read = read_tracks(coco_video(tmp_path, images=images), format="coco-video")
+    assert read.frame_names == {0: "frame_1.png", 1: "frame_2.png", 2: "frame_10.png", 3: "frame_11.png", 4: "²1.png"}
+
+
+@pytest.mark.parametrize(
+    ("video", "annotation", "message"),
+    [
+        ({"file_names": 5}, {}, r'video 1: "file_names" is 5; expected a list'),
+        ({}, {"category_id": [1]}, r'annotation 1: "category_id" is \[1\]; expected an id'),
+        ({}, {"track_id": [1]}, r'annotation 1: "track_id" is \[1\]; expected an id'),
+    ],
+)
+def test_ytvis_that_is_not_as_it_should_be(video: dict, annotation: dict, message: str, tmp_path: Path) -> None:
+    entry = {"id": 1, "video_id": 1, "category_id": 1, "bboxes": [[1, 2, 3, 4]], **annotation}
+    file = write(tmp_path / "y.json", json.dumps({"videos": [{"id": 1, **video}], "annotations": [entry]}))
+    with pytest.raises(TracksError, match=rf"y\.json, {message}"):
+        read_tracks(file)
+
+
+def test_ytvis_of_rosgeo_keeps_its_track_ids(tmp_path: Path) -> None:
+    entry = {"id": 1, "track_id": 88, "video_id": 1, "category_id": 1, "bboxes": [[1, 2, 3, 4]]}
+    file = write(tmp_path / "y.json", json.dumps({"videos": [{"id": 1}], "annotations": [entry]}))
+    read = read_tracks(file)
+    assert read.table["track_id"].tolist() == [88]
+    assert "source_track_id" not in read.table
+
+
+def layer_of(**columns: object) -> gpd.GeoDataFrame:
+    table = pd.DataFrame({"frame": [0, 1], "track_id": [1, 2], **columns})
+    return gpd.GeoDataFrame(table, geometry=[shapely.box(1, 2, 3, 4)] * 2)
+
+
+def test_a_layer_with_values_that_are_missing(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    layer_of(track_id=pd.array([1, None], dtype="Int64")).to_parquet(path)
+    with pytest.raises(TracksError, match=r"t\.parquet, row 1: the track's id is null"):
+        read_tracks(path)
+    category = pd.array(["ship", None], dtype="string")
+    layer_of(category=category, score=pd.array([0.5, None], dtype="Float64")).to_parquet(path)
+    read = read_tracks(path)
+    assert read.table["category"].tolist() == ["ship", ""]
+    np.testing.assert_array_equal(read.table["score"], [0.5, np.nan])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_layer_with_a_frame_that_no_integer_holds(tmp_path: Path) -> None:
+    layer_of(frame=[0, 1e20]).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(TracksError, match=r"row 1: .*1e\+20.* is no frame number"):
+        read_tracks(tmp_path / "t.parquet")

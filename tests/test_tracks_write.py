@@ -16,11 +16,12 @@ from click.testing import Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
-from rosgeo.errors import OptionError, OutputError
+from rosgeo.errors import OptionError, OutputError, TracksError
 from rosgeo.tracks.build import make_tracks
 from rosgeo.tracks.formats import TARGETS, recognise
+from rosgeo.tracks.match import number_frames
 from rosgeo.tracks.read import read_tracks
-from rosgeo.tracks.values import Tracks
+from rosgeo.tracks.values import ClipFrame, Tracks
 from rosgeo.tracks.write import write_tracks
 
 from tests.conftest import DATA, small_files
@@ -143,7 +144,7 @@ def test_the_layer_lies_as_qgis_shows_it(tmp_path: Path) -> None:
     write_tracks(read_tracks(TRACKS / "satmtb" / "airplane" / "02" / "det" / "OBB"), path, "layer")
     layer = pyogrio.read_dataframe(path)
     assert layer.geometry.iloc[0].bounds == (300, -440, 350, -400)
-    assert layer["frame"].tolist() == [0, 1]
+    assert layer["frame"].tolist() == [1, 2]
     assert layer["frame_name"].tolist() == ["000001.png", "000002.png"]
     assert layer.crs.name == "Undefined Cartesian SRS"
     assert read_tracks(path).corners is not None
@@ -154,7 +155,7 @@ def test_corners_and_names_survive_a_table(tmp_path: Path) -> None:
     assert write_tracks(source, tmp_path / "out.csv", "csv") == []
     read = read_tracks(tmp_path / "out.csv")
     np.testing.assert_array_equal(read.corners, source.corners)
-    assert read.frame_names == {0: "000001.png", 1: "000002.png"}
+    assert read.frame_names == {1: "000001.png", 2: "000002.png"}
     assert read.table["category"].tolist() == ["WA", "WA"]
 
 
@@ -170,6 +171,9 @@ def test_targets_that_cannot_hold_the_tracks(tmp_path: Path) -> None:
         write_tracks(two, tmp_path / "out.txt", "otb")
     assert write_tracks(two, tmp_path / "out.txt", "otb", track="7") == ["1 rows of other tracks"]
     assert (tmp_path / "out.txt").read_text() == "NaN,NaN,NaN,NaN\nNaN,NaN,NaN,NaN\n2.0,3.0,2.0,2.0\n"
+    other_doubled = tracks_of([(0, 1, [1, 2, 3, 4]), (0, 1, [1, 2, 3, 4]), (0, 7, [1, 2, 3, 4])])
+    write_tracks(other_doubled, tmp_path / "out.txt", "otb", track="7", overwrite=True)
+    assert (tmp_path / "out.txt").read_text() == "2.0,3.0,2.0,2.0\n"
     with pytest.raises(OutputError, match="frame -3 lies before the first one"):
         write_tracks(tracks_of([(-3, 1, [1, 2, 3, 4])]), tmp_path / "out.json", "coco-video")
     with pytest.raises(OptionError, match="cannot be written as viso; expected one of layer, ytvis"):
@@ -241,3 +245,30 @@ def test_convert_overwrites_when_told(cli: Cli, tmp_path: Path) -> None:
     read = read_tracks(out)
     assert read.table["frame"].tolist() == [0, 0, 1, 2]
     assert read.table["x"].tolist()[:2] == [52, 210]
+
+
+@pytest.mark.parametrize("format", ["csv", "layer"])
+def test_a_table_keeps_numbers_names_and_the_first_frame(format: str, tmp_path: Path) -> None:
+    late = [(5, 1, [1, 2, 3, 4]), (6, 1, [1, 2, 3, 4])]
+    path = tmp_path / f"out{SUFFIX[format]}"
+    write_tracks(tracks_of(late, first_frame=1), path, format)
+    read = read_tracks(path, y_axis="up")
+    assert (read.table["frame"].tolist(), read.first_frame, read.frame_names) == ([5, 6], 1, {})
+    assert "rosgeo_first_frame" not in read.table
+    files = [ClipFrame(i, i, f"{i + 1:06d}.png") for i in range(8)]
+    assert [f.number for f in number_frames(files, read).frames] == [1, 2, 3, 4, 5, 6, 7, 8]
+    of_a_video = [ClipFrame(i, i, f"{chr(97 + i)}.png") for i in range(8)]
+    assert [f.number for f in number_frames(of_a_video, read).frames] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert read_tracks(path, y_axis="up", first_frame=0).first_frame == 0
+    named = tracks_of(late, first_frame=1, frame_names={5: "e.png", 6: "f.png"})
+    write_tracks(named, path, format, overwrite=True)
+    read = read_tracks(path, y_axis="up")
+    assert read.frame_names == {5: "e.png", 6: "f.png"}
+    assert "frame_name" not in read.table
+
+
+def test_a_table_with_two_first_frames_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("frame,id,x,y,w,h,rosgeo_first_frame\n1,1,2,3,4,5,1\n2,1,2,3,4,5,0\n")
+    with pytest.raises(TracksError, match=r"t\.csv, line 3: .*0 in column rosgeo_first_frame; expected one whole number"):
+        read_tracks(path)

@@ -21,8 +21,8 @@ from rosgeo.inference.predict import Segmenter
 from rosgeo.model.checkpoint import load_model
 from rosgeo.model.lora import adapter_of
 from rosgeo.model.network import ModelConfig
+from rosgeo.training.coco import read_coco
 from rosgeo.training.config import DataConfig, InitConfig, LiveStage, Stages, TrainConfig, ValidationConfig
-from rosgeo.training.data import read_coco
 from rosgeo.training.evaluate import evaluate
 from rosgeo.training.loop import train
 from rosgeo.training.losses import LossConfig

@@ -16,7 +16,11 @@ __all__ = ["column_roles", "convert_group", "describe", "tracks_command"]
 
 @click.group("convert", short_help="Change the format of tracks.")
 def convert_group() -> None:
-    """Change the format of data, and nothing else."""
+    """Change the format of data, and nothing else.
+
+    \b
+    rosgeo convert tracks MOT17-02/gt/gt.txt tracks.gpkg --to layer
+    """  # noqa: D301 - the \\b is click's own mark, a backspace
 
 
 @convert_group.command("tracks", short_help="Tracked boxes from one format to another.")

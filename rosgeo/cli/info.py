@@ -64,9 +64,13 @@ def _lines(facts: dict[str, Any]) -> list[str]:
 def _record_lines(record: dict[str, Any]) -> list[str]:
     inputs, model = record.get("inputs", {}), record.get("model", {})
     options = {k: v for k, v in _flat(record.get("options", {})).items() if v is not None}
+    frames = record.get("frames") or {}
     told = {
-        "scene": inputs.get("scene"),
-        "boxes": inputs.get("boxes"),
+        **inputs,
+        # Of a video the inputs have the name of the frames.
+        "number of frames": frames.get("count"),
+        "numbers": frames.get("numbers"),
+        "unreadable": frames.get("unreadable"),
         "counts": ", ".join(f"{n} {status}" for status, n in record.get("counts", {}).items()),
         "model": f"{model.get('name')} ({model.get('file')}, SHA-256 {model.get('sha256')})",
         "adapter": model.get("adapter"),

@@ -14,7 +14,10 @@ def qgis_group() -> None:
     """Put rosgeo into the Processing toolbox of QGIS.
 
     The script there runs this rosgeo in this environment; QGIS itself needs nothing installed.
-    """
+
+    \b
+    rosgeo qgis install
+    """  # noqa: D301 - the \\b is click's own mark, a backspace
 
 
 @qgis_group.command("install", short_help="Put the Processing script into QGIS.")

@@ -44,7 +44,9 @@ def _holes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> f
 @click.option("--overwrite", is_flag=True, help="Replace an existing result.")
 @click.option("--dry-run", is_flag=True, help="Plan, time a few crops, say what the run would take; write nothing.")
 @click.option(
-    "--append", is_flag=True, help="Segment only the boxes that the result (a .gpkg) does not hold yet, and add them to it."
+    "--append",
+    is_flag=True,
+    help="Segment only the boxes that the result (a .gpkg) does not hold yet, and add them to it.",
 )
 @click.option("--resume", is_flag=True, help="Go on where a killed run of the same input and options was.")
 @click.option(
@@ -209,13 +211,12 @@ def segment_command(
     if dry_run:
         from rosgeo.estimate import estimate_run
 
-        figures = estimate_run(scene, boxes, options)
+        figures = estimate_run(scene, boxes, options, add_to=outputs[0] if append and outputs else None)
         click.echo(json.dumps(figures) if as_json else _estimate(figures))
         return
     targets = list(outputs) or [f"{Path(scene).stem}_masks.gpkg"]
     beside = Beside(targets, mask_raster, mask_values, preview, stac, scene_time)
-    # With --append the layer is added to, and what is made of it is made anew.
-    beside.check(scene, boxes, overwrite=overwrite or append)
+    beside.check(scene, boxes, overwrite=overwrite)
     with cluster_client(workers, scheduler) as client, ProgressBar(shown=not quiet) as progress:
         run = segment_run(
             scene,

@@ -18,6 +18,7 @@ from rosgeo.cli.segment import segment_command, segment_options
 
 if TYPE_CHECKING:
     from rosgeo.prepare_video import PreparedVideo
+    from rosgeo.tracks.values import Clip
     from rosgeo.video import VideoOptions, VideoRun
 
 __all__ = ["video_command"]
@@ -32,6 +33,9 @@ _TOLD = {
     "layout": "Training layout",
     "preview": "Preview",
 }
+
+_LEFT_OUT = {"without_pixels": "without a pixel", "hidden": "hidden behind others"}
+"""Counts of `Written` in words."""
 
 _OF_SEGMENT = (
     *(
@@ -48,6 +52,7 @@ _OF_SEGMENT = (
         "batch_size",
     ),
     *("crop", "crop_side", "crop_factor", "share", "share_factor", "resample", "outline", "parts", "min_area", "simplify"),
+    *("fill_holes", "orthogonal"),
 )
 _NOT_HERE: dict[str, Any] = {"axes": "raster", "layer": None, "where": None, "boxes_crs": None}
 """Options of rosgeo segment that frames with tracks do not have."""
@@ -145,7 +150,9 @@ def video_command(
     options, video = segment_options({**choices, **_NOT_HERE}), _video_options(choices)
     target = f"{_stem(frames)}_masks.gpkg" if output is None else output
     sets = {name: choices[name] for name in (*_SETS, "preview") if choices[name] is not None}
+    _check_endings(sets)
     check = partial(_check_sets, sets, overwrite=overwrite, inputs=(frames, tracks, target))
+    written: dict[str, dict[str, int]] = {}
     with cluster_client(workers, scheduler) as client, ProgressBar(shown=not quiet) as progress:
         run = segment_video_run(
             frames,
@@ -158,12 +165,12 @@ def video_command(
             client=client,
             progress=progress,
             check=check,
+            further=lambda run: written.update(_write_sets(run, sets, overwrite=overwrite)),
         )
-    _write_sets(run, sets, overwrite=overwrite)
     if as_json:
-        click.echo(json.dumps({**run.record, "output": target, **sets}))
+        click.echo(json.dumps({**run.record, "output": target, **sets, **({"left_out": written} if written else {})}))
     elif not quiet:
-        _summary(run, target, sets)
+        _summary(run, target, sets, written)
 
 
 def _stem(frames: str) -> str:
@@ -189,6 +196,34 @@ def _video_options(choices: dict[str, Any]) -> VideoOptions:
     return VideoOptions(format=choices["track_format"], read=read, start=start, **{key: choices[key] for key in same})
 
 
+def _check_endings(sets: dict[str, str]) -> None:
+    from rosgeo.errors import OutputError
+
+    for name in ("coco", "ytvis"):
+        if name in sets and Path(sets[name]).suffix.lower() != ".json":
+            raise OutputError(f"--{name} {sets[name]}: expected a name that ends in .json")
+
+
+def _check_apart(sets: dict[str, str], target: str, clip: Clip) -> None:
+    """Refuse two outputs in one place, of which one would take the other's."""
+    from rosgeo.errors import OutputError
+    from rosgeo.tracks.folders import clip_folder
+
+    taken: dict[Path, str] = {Path(target).resolve(): "--output"}
+    for name, path in sets.items():
+        places = [Path(path)]
+        if name in ("davis", "mots"):
+            places = [clip_folder(path, clip)]
+        if name == "davis":
+            places.append(places[0].with_name(f"{clip.name}.json"))
+        for place in (p.resolve() for p in places):
+            if place in taken:
+                raise OutputError(
+                    f"--{name} and {taken[place]} would both be written to {place}; name another output for one of them"
+                )
+            taken[place] = f"--{name}"
+
+
 def _check_sets(sets: dict[str, str], ready: PreparedVideo, *, overwrite: bool, inputs: tuple[str, ...]) -> None:
     """Find out before the model runs whether the further outputs can be written."""
     if not sets:
@@ -197,6 +232,7 @@ def _check_sets(sets: dict[str, str], ready: PreparedVideo, *, overwrite: bool, 
     from rosgeo.tracks.masks import Track
     from rosgeo.tracks.sets import check_set
 
+    _check_apart(sets, inputs[-1], ready.frames.clip)
     tracks = [Track(track_id, category) for track_id, category in ready.categories().items()]
     for name, path in sets.items():
         if name == "preview":
@@ -205,22 +241,29 @@ def _check_sets(sets: dict[str, str], ready: PreparedVideo, *, overwrite: bool, 
             check_set(_SETS[name], path, ready.frames.clip, tracks, overwrite=overwrite, inputs=inputs)
 
 
-def _write_sets(run: VideoRun, sets: dict[str, str], *, overwrite: bool) -> None:
+def _write_sets(run: VideoRun, sets: dict[str, str], *, overwrite: bool) -> dict[str, dict[str, int]]:
+    """Write the further outputs; what is not in each, by its name, where that is anything."""
     if not sets:
-        return
+        return {}
     from rosgeo.clip_preview import write_clip_preview
     from rosgeo.tracks import sets as writers
 
+    left_out: dict[str, dict[str, int]] = {}
     for name, path in sets.items():
         if name == "preview":
             write_clip_preview(run.outlines, run.frames, path, overwrite=overwrite)
-        elif name == "layout":
-            writers.write_reference(run.outlines, run.frames, path, overwrite=overwrite)
+            continue
+        if name == "layout":
+            written = writers.write_reference(run.outlines, run.frames, path, overwrite=overwrite)
         else:
-            getattr(writers, f"write_{name}")(run.outlines, path, overwrite=overwrite)
+            written = getattr(writers, f"write_{name}")(run.outlines, path, overwrite=overwrite)
+        counts = {key: getattr(written, key) for key in ("without_pixels", "hidden") if getattr(written, key)}
+        if counts:
+            left_out[name] = counts
+    return left_out
 
 
-def _summary(run: VideoRun, target: str, sets: dict[str, str]) -> None:
+def _summary(run: VideoRun, target: str, sets: dict[str, str], left_out: dict[str, dict[str, int]]) -> None:
     record, result = run.record, run.result
     counts = ", ".join(f"{n} {status}" for status, n in sorted(record["counts"].items(), key=lambda item: -item[1]))
     frames = f"{record['frames']['count']} frame{'s' * (record['frames']['count'] != 1)}"
@@ -231,4 +274,5 @@ def _summary(run: VideoRun, target: str, sets: dict[str, str]) -> None:
     click.echo(f"Do not fit their track: {int(result['rosgeo_outlier'].sum())} outlines (rosgeo_outlier)")
     click.echo(f"Outlines: {target}")
     for name, path in sets.items():
-        click.echo(f"{_TOLD[name]}: {path}")
+        missing = ", ".join(f"{n} {_LEFT_OUT[key]}" for key, n in left_out.get(name, {}).items())
+        click.echo(f"{_TOLD[name]}: {path}{f' (left out: {missing})' if missing else ''}")

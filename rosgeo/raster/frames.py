@@ -44,6 +44,8 @@ class FrameStore(Protocol):
     name: str
     frames: tuple[ClipFrame, ...]
     fps: float | None
+    named: bool
+    """Whether the names of the frames are those of files; else they are made up and tell nothing."""
 
     def open(self, index: int, file: Path | None = None) -> AbstractContextManager[RasterSource]:
         """One frame as a raster, its grid as stored; `file` where the store was sent without its files."""
@@ -60,6 +62,8 @@ class FrameStore(Protocol):
 
 class _Files:
     """Frames that are files of their own."""
+
+    named = True
 
     def __init__(self, name: str, paths: Sequence[Path]) -> None:
         self.name = name

@@ -71,6 +71,8 @@ class VideoFrames:
     frames : tuple of ClipFrame
         As many as the file holds, from the time stamps of its packets; nothing is decoded for that.
     fps : float or None
+    named : bool
+        False: the names of the frames are made up from their place.
 
     Raises
     ------
@@ -84,6 +86,8 @@ class VideoFrames:
     A frame is known by its time stamp. Asked for in order, frames are decoded one after the other; others are sought from the key frame
     before them. One frame is held at a time, and one thread is served at a time.
     """
+
+    named = False
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -3,7 +3,8 @@
 Layout: github.com/TAO-Dataset/tao (the docstring of its API): images have ``id``, ``video_id``, ``file_name`` and ``frame_index``;
 annotations ``image_id``, ``track_id``, ``category_id`` and ``bbox`` [left, top, width, height], pixels from 0 as in COCO
 (https://cocodataset.org/#format-data). Other writers call the place ``frame_id`` (MMTracking from 0, CenterTrack from 1) and the track
-``instance_id`` (MMTracking); both are read. Where neither is there, images follow each other by file name.
+``instance_id`` (MMTracking); both are read. Where neither is there, images follow each other by file name, frame_2 before
+frame_10.
 
 Lists within an annotation, such as its segmentation, are not kept. BURST's own JSON has masks and no boxes, and is not read.
 """
@@ -19,9 +20,10 @@ import numpy as np
 from rosgeo.errors import OutputError, TracksError
 from rosgeo.tracks.build import make_tracks, xywh_to_xyxy
 from rosgeo.tracks.dota import track_ids
-from rosgeo.tracks.json_source import choose_video, has_keys, json_box, load_annotations, names_of_categories, scalars
+from rosgeo.tracks.json_source import checked_id, choose_video, has_keys, json_box, load_annotations, names_of_categories, scalars
 from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions
 from rosgeo.tracks.targets import dropped_columns, frame_file_name, frames_from, has_box, numbered_tracks
+from rosgeo.tracks.text import natural_key
 from rosgeo.tracks.values import Tracks
 
 __all__ = ["FORMAT", "category_numbers"]
@@ -38,20 +40,20 @@ def _recognise(path: Path) -> bool:
 def _read(path: Path, options: ReadOptions) -> Tracks:
     data = load_annotations(path, "images", "annotations")
     video = choose_video(path, data.get("videos") or [], options.sequence)
+    every = _image_ids(path, data["images"])
     images = [i for i in data["images"] if video is None or i.get("video_id") == video.get("id")]
     places = _places(path, images)
-    every = {i.get("id") for i in data["images"]}
     rows: list[tuple[int, int, str, list[float]]] = []
-    categories = names_of_categories(data)
+    categories = names_of_categories(path, data)
     attributes: list[dict[str, Any]] = []
     for number, entry in enumerate(data["annotations"], 1):
-        image = entry.get("image_id")
+        image = checked_id(path, f"annotation {number}", "image_id", entry.get("image_id"))
         if image not in every:
             raise TracksError(f"{path}, annotation {number}: image_id {json.dumps(image)} is the id of no image")
         if image not in places:
             continue
         rows.append((number, places[image], _track(path, number, entry), json_box(path, f"annotation {number}", entry.get("bbox"))))
-        category = entry.get("category_id")
+        category = checked_id(path, f"annotation {number}", "category_id", entry.get("category_id"))
         named = {} if category is None else {"category": categories.get(category, str(category))}
         attributes.append({**named, **scalars(entry, _KNOWN)})
     numbers = [r[0] for r in rows]
@@ -70,6 +72,15 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
     )
 
 
+def _image_ids(path: Path, images: list[dict[str, Any]]) -> set[Any]:
+    """The ids of all images; raises TracksError where one has none."""
+    for number, image in enumerate(images, 1):
+        if checked_id(path, f"image {number}", "id", image.get("id")) is None:
+            name = f" ({image['file_name']})" if image.get("file_name") else ""
+            raise TracksError(f'{path}, image {number}{name} has no "id"; expected one, by which annotations name it')
+    return {i["id"] for i in images}
+
+
 def _counted_from_one(images: list[dict[str, Any]]) -> bool:
     """Where the place is called frame_id, the first image may be 1."""
     return not any("frame_index" in i for i in images) and any("frame_id" in i for i in images)
@@ -79,7 +90,7 @@ def _places(path: Path, images: list[dict[str, Any]]) -> dict[Any, int]:
     """The frame of each image by its id."""
     key = next((k for k in _PLACES if images and all(k in i for i in images)), None)
     if key is None:
-        ordered = sorted(images, key=lambda i: str(i.get("file_name", "")))
+        ordered = sorted(images, key=lambda i: natural_key(str(i.get("file_name", ""))))
         return {i.get("id"): place for place, i in enumerate(ordered)}
     for image in images:
         if not isinstance(image[key], int) or isinstance(image[key], bool):

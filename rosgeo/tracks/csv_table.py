@@ -4,9 +4,11 @@ No standard: names are matched without regard to case, spaces, dots, dashes and 
 there as a whole: ``x_min y_min x_max y_max`` (also ``xmin``, ``left top right bottom``, ``minx``), ``x0 y0 x1 y1``,
 four corners ``x1 y1 ... x4 y4``, ``x1 y1 x2 y2``, ``left top width height`` (also ``bb_left``), ``x y w h`` (left, top), and
 ``cx cy w h`` (centre). All other columns are kept, so that ``x`` and ``y`` beside ``x0 y0 x1 y1`` stay as attributes. Pixels and frames
-count from 0 unless ``first_pixel`` and ``first_frame`` say otherwise. An empty cell, or NaN, in a box: no box in that row.
+count from 0 unless ``first_pixel`` and ``first_frame`` say otherwise, or, of frames, a column ``rosgeo_first_frame``.
+An empty cell, or NaN, in a box: no box in that row.
 
-As a target: ``frame`` (from 0), ``track_id``, ``x_min y_min x_max y_max``, then corners and all other columns.
+As a target: ``frame`` (as the source counts), ``track_id``, ``frame_name`` where the source tells names, ``x_min y_min x_max y_max``, then
+corners and all other columns, and ``rosgeo_first_frame`` where the clip's first frame is not 0. Both are read back.
 """
 
 from __future__ import annotations
@@ -23,12 +25,12 @@ from rosgeo.errors import InputFileNotFoundError, OptionError, TracksError
 from rosgeo.tracks.build import corners_to_xyxy, make_tracks, xywh_to_xyxy
 from rosgeo.tracks.dota import track_ids
 from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions
-from rosgeo.tracks.targets import frames_from
+from rosgeo.tracks.targets import FIRST_FRAME, with_frames
 from rosgeo.tracks.text import bad_line, first_lines, line_numbers, text_lines
 from rosgeo.tracks.values import BOX_COLUMNS, Tracks
 from rosgeo.types import FloatArray, IntArray
 
-__all__ = ["FORMAT", "ROLES", "choose_columns", "plain_name"]
+__all__ = ["FORMAT", "ROLES", "choose_columns", "first_frame_of", "names_of_frames", "plain_name"]
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "frame": ("frame", "frameid", "frameindex", "framenumber", "frameno", "framenum", "image", "imageid", "t"),
@@ -154,8 +156,8 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
         named = {plain_name(n): n for n in header}
         corners = np.stack([_floats(column[named[c]], c, error) for c in _CORNERS], axis=1).reshape(-1, 4, 2)
         corners -= options.first_pixel or 0
-    used = {roles["frame"], roles["track_id"], *box_names, *(n for n in header if plain_name(n) in extra_corners)}
-    named_frames = _frame_names(frame, column[roles["frame_name"]]) if "frame_name" in roles else {}
+    used = {FIRST_FRAME, roles["frame"], roles["track_id"], *box_names, *(n for n in header if plain_name(n) in extra_corners)}
+    named_frames = names_of_frames(frame, column[roles["frame_name"]]) if "frame_name" in roles else {}
     return make_tracks(
         source=str(path),
         format="csv",
@@ -163,7 +165,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
         track_id=track_ids([t.strip() for t in column[roles["track_id"]]]),
         xyxy=xyxy,
         lines=lines,
-        first_frame=options.first_frame or 0,
+        first_frame=first_frame_of(_floats(column.get(FIRST_FRAME, []), FIRST_FRAME, error), options, error),
         columns=_attributes(column, roles, used | ({roles["frame_name"]} if named_frames else set())),
         corners=corners,
         frame_names=named_frames,
@@ -171,7 +173,18 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
     )
 
 
-def _frame_names(frame: IntArray, names: list[str]) -> dict[int, str]:
+def first_frame_of(values: FloatArray, options: ReadOptions, error: Any) -> int:
+    """The first frame of the clip: the user's word, else what the column of it says in all rows, else 0."""
+    if options.first_frame is not None or not len(values):
+        return options.first_frame or 0
+    wrong = np.flatnonzero((values != values[0]) | (values != np.round(values)) | ~(np.abs(values) < 2**53))
+    if len(wrong):
+        found = f"{values[wrong[0]]:g} in column {FIRST_FRAME}"
+        raise error(int(wrong[0]), f"{found}; expected one whole number in all rows, or none and --first-frame")
+    return int(values[0])
+
+
+def names_of_frames(frame: IntArray, names: list[str]) -> dict[int, str]:
     """Names of the frames; none where one frame has two, which is no name of the frame then."""
     pairs = {(int(f), n.strip()) for f, n in zip(frame, names, strict=True) if n.strip()}
     found = dict(pairs)
@@ -260,10 +273,7 @@ def _typed(texts: list[str]) -> Any:
 
 
 def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
-    table = tracks.table.copy()
-    if tracks.frame_names and "frame_name" not in table:
-        table.insert(2, "frame_name", [tracks.frame_names.get(f, "") for f in table["frame"]])
-    table["frame"] = frames_from(tracks, 0)
+    table = with_frames(tracks, tracks.table)
     if tracks.corners is not None:
         flat = tracks.corners.reshape(len(table), 8)
         for i, name in enumerate(_CORNERS):

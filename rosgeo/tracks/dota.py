@@ -16,7 +16,7 @@ import numpy as np
 from rosgeo.errors import TracksError
 from rosgeo.tracks.build import corners_to_xyxy, make_tracks
 from rosgeo.tracks.options import ReadOptions, TrackFormat
-from rosgeo.tracks.text import bad_line, first_lines, frame_number, line_numbers, split, text_lines
+from rosgeo.tracks.text import bad_line, field_numbers, first_lines, frame_number, line_numbers, split, text_lines
 from rosgeo.tracks.values import Tracks
 
 __all__ = ["FORMAT"]
@@ -38,7 +38,7 @@ def _recognise(path: Path) -> bool:
 
 def _is_row(line: str) -> bool:
     fields = split(line)
-    return len(fields) in (9, 10, 11) and line_numbers(" ".join(fields[:8])) is not None and line_numbers(fields[8]) is None
+    return len(fields) in (9, 10, 11) and field_numbers(fields[:8]) is not None and line_numbers(fields[8]) is None
 
 
 def _read(path: Path, options: ReadOptions) -> Tracks:
@@ -57,7 +57,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
             fields = split(text)
             if not fields or _is_header(text):
                 continue
-            numbers = line_numbers(" ".join(fields[:8]))
+            numbers = field_numbers(fields[:8])
             if len(fields) not in (9, 10, 11) or numbers is None or not np.isfinite(numbers).all():
                 raise bad_line(file, line, text, f"expected {_EXPECTED}")
             frames.append(frame_number(file))

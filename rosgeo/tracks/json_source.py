@@ -11,7 +11,7 @@ import numpy as np
 
 from rosgeo.errors import InputFileNotFoundError, TracksError
 
-__all__ = ["choose_video", "has_keys", "json_box", "load_annotations", "names_of_categories", "scalars"]
+__all__ = ["checked_id", "choose_video", "has_keys", "json_box", "load_annotations", "names_of_categories", "scalars"]
 
 
 def has_keys(path: Path, *keys: str) -> bool:
@@ -55,8 +55,17 @@ def choose_video(path: Path, videos: list[dict[str, Any]], sequence: str | None)
     Raises
     ------
     TracksError
-        There are several and none is named, or none of this name.
+        There are several and none is named, or none of this name; one that is no object, or has file names that are no list.
     """
+    if not isinstance(videos, list):
+        raise TracksError(f'{path}: "videos" is {_short(videos)}; expected a list of objects')
+    for number, video in enumerate(videos, 1):
+        if not isinstance(video, dict):
+            raise TracksError(f"{path}, video {number} is {_short(video)}; expected an object")
+        if not isinstance(video.get("file_names") or [], list):
+            raise TracksError(
+                f'{path}, video {number}: "file_names" is {_short(video["file_names"])}; expected a list of the names of its frames'
+            )
     if not videos:
         return None
     if sequence is None:
@@ -97,10 +106,27 @@ def json_box(path: Path, where: str, box: Any) -> list[float]:
     return [float(v) for v in box]
 
 
-def names_of_categories(data: dict[str, Any]) -> dict[Any, str]:
-    """Category names by id."""
+def checked_id(path: Path, where: str, key: str, value: Any) -> Any:
+    """An id or null; raises TracksError for a list or an object, which is none."""
+    if isinstance(value, list | dict):
+        raise TracksError(f'{path}, {where}: "{key}" is {_short(value)}; expected an id, a number or a text')
+    return value
+
+
+def _short(value: Any) -> str:
+    return json.dumps(value)[:60]
+
+
+def names_of_categories(path: Path, data: dict[str, Any]) -> dict[Any, str]:
+    """Category names by id; raises TracksError where an id is a list or an object, or the categories are no list."""
     categories = data.get("categories") or []
-    return {c.get("id"): str(c.get("name", c.get("id"))) for c in categories if isinstance(c, dict)}
+    if not isinstance(categories, list):
+        raise TracksError(f'{path}: "categories" is {_short(categories)}; expected a list of objects')
+    return {
+        checked_id(path, f"category {n}", "id", c.get("id")): str(c.get("name", c.get("id")))
+        for n, c in enumerate(categories, 1)
+        if isinstance(c, dict)
+    }
 
 
 def scalars(entry: dict[str, Any], known: set[str]) -> dict[str, Any]:

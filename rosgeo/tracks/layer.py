@@ -4,9 +4,11 @@ Where the layer lies in the clip's pixels, which way y points is told by its sig
 georeferenced with y = -row, so that QGIS shows the frame upright, and those of a single picture with y = row. Where all boxes lie on one
 side of zero that says it; else ``y_axis`` has to. A layer in a map's CRS is brought to pixels by the clip's grid, which the caller
 gives (``grid``: one for the clip, or one for each frame): as in `rosgeo.geometry.boxes.boxes_to_px`, the outline is transformed, and its
-envelope taken last. Frames count from 0 unless ``first_frame`` says otherwise; a time column is kept as any other.
+envelope taken last. Frames count from 0 unless ``first_frame`` or a column ``rosgeo_first_frame`` says
+otherwise; a time column is kept as any other.
 
 As a target: the layer ``tracks`` in pixels with y = -row, in the undefined Cartesian CRS of GeoPackage; oriented boxes as they are.
+Frames and their names as in a table (`rosgeo.tracks.csv_table`).
 """
 
 from __future__ import annotations
@@ -24,15 +26,16 @@ from pyproj import CRS
 from rosgeo.errors import BoxesError, CRSMismatchError, TracksError
 from rosgeo.geometry.boxes import boxes_to_px, transform_points, usable_geometries
 from rosgeo.tracks.build import make_tracks
-from rosgeo.tracks.csv_table import choose_columns
+from rosgeo.tracks.csv_table import choose_columns, first_frame_of, names_of_frames
 from rosgeo.tracks.dota import track_ids
 from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions, YAxis
-from rosgeo.tracks.targets import frames_from, has_box
+from rosgeo.tracks.targets import FIRST_FRAME, has_box, with_frames
 from rosgeo.tracks.values import Tracks
 from rosgeo.types import FloatArray, IntArray, RasterGrid
 
 if TYPE_CHECKING:
     import geopandas as gpd
+    import pandas as pd
 
 __all__ = ["FORMAT", "LAYER", "tracks_from_layer"]
 
@@ -93,6 +96,8 @@ def tracks_from_layer(frame: gpd.GeoDataFrame, name: str, options: ReadOptions) 
     CRSMismatchError
         The layer is in a map's CRS, and there is no grid, or one without CRS.
     """
+    import pandas as pd
+
     names = [str(c) for c in frame.columns if c != frame.geometry.name]
     roles = choose_columns(names, options.columns, name)
     numbers = _frames(frame[roles["frame"]], name)
@@ -103,13 +108,19 @@ def tracks_from_layer(frame: gpd.GeoDataFrame, name: str, options: ReadOptions) 
     else:
         px = shapely.transform(geometries, _flip) if _points_up(geometries, options.y_axis, name) else geometries
         xyxy, corners = _envelopes(px), _quads(px)
-    taken = {roles["frame"], roles["track_id"], frame.geometry.name}
+    named = names_of_frames(numbers, _texts(frame[roles["frame_name"]])) if "frame_name" in roles else {}
+    taken = {FIRST_FRAME, roles["frame"], roles["track_id"], frame.geometry.name, *([roles["frame_name"]] if named else [])}
     renamed = {roles[r]: r for r in ("category", "score") if r in roles}
     columns: dict[str, Any] = {renamed.get(c, c): frame[c].to_numpy() for c in names if c not in taken}
     if "category" in columns:
-        columns["category"] = ["" if _missing(v) else str(v) for v in columns["category"]]
-    if "score" in columns and np.issubdtype(columns["score"].dtype, np.number):
-        columns["score"] = columns["score"].astype(np.float64)
+        columns["category"] = _texts(columns["category"])
+    if "score" in roles and pd.api.types.is_numeric_dtype(frame[roles["score"]]):
+        columns["score"] = frame[roles["score"]].to_numpy(dtype=np.float64, na_value=np.nan)
+
+    def error(row: int, what: str) -> TracksError:
+        return TracksError(f"{name}, row {row}: {what}")
+
+    first = frame[FIRST_FRAME] if FIRST_FRAME in names else pd.Series(dtype=np.float64)
     return make_tracks(
         source=name,
         format="layer",
@@ -117,23 +128,36 @@ def tracks_from_layer(frame: gpd.GeoDataFrame, name: str, options: ReadOptions) 
         track_id=track_ids(_ids(frame[roles["track_id"]], name)),
         xyxy=xyxy,
         lines=np.arange(1, len(frame) + 1),
-        first_frame=options.first_frame or 0,
+        first_frame=first_frame_of(_numbers(first), options, error),
         columns=columns,
         corners=corners,
-        error=lambda row, what: TracksError(f"{name}, row {row}: {what}"),
+        frame_names=named,
+        error=error,
     )
 
 
 def _missing(value: Any) -> bool:
-    return value is None or value != value
+    """Whether a value is None, NaN, NaT or NA; a list is none of these."""
+    import pandas as pd
+
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
+
+
+def _texts(values: Any) -> list[str]:
+    return ["" if _missing(v) else str(v) for v in values]
+
+
+def _numbers(values: pd.Series) -> FloatArray:
+    import pandas as pd
+
+    numbers: FloatArray = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return numbers
 
 
 def _frames(values: Any, name: str) -> IntArray:
-    import pandas as pd
-
-    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers = _numbers(values)
     with np.errstate(invalid="ignore"):
-        wrong = np.flatnonzero(~(numbers == np.round(numbers)))
+        wrong = np.flatnonzero(~((numbers == np.round(numbers)) & (np.abs(numbers) < 2**53)))
     if len(wrong):
         raise TracksError(f"{name}, row {wrong[0]}: {values.iloc[wrong[0]]!r} is no frame number; expected a whole number")
     result: IntArray = numbers.astype(np.int64)
@@ -160,7 +184,11 @@ def _map_crs(own: Any, boxes_crs: str | None) -> CRS | None:
 
 
 def _from_map(
-    geometries: npt.NDArray[Any], crs: CRS | None, frames: IntArray, grid: RasterGrid | Mapping[int, RasterGrid] | None, name: str
+    geometries: npt.NDArray[Any],
+    crs: CRS | None,
+    frames: IntArray,
+    grid: RasterGrid | Mapping[int, RasterGrid | None] | None,
+    name: str,
 ) -> tuple[FloatArray, FloatArray | None]:
     if grid is None:
         raise CRSMismatchError(
@@ -174,6 +202,9 @@ def _from_map(
         rows = np.flatnonzero(frames == number)
         place = grid if isinstance(grid, RasterGrid) else grid.get(int(number))
         if place is None:
+            if not isinstance(grid, RasterGrid) and int(number) in grid:
+                # Known to lie nowhere: whoever gave the grids says what becomes of these rows.
+                continue
             raise TracksError(f"{name}, row {rows[0]}: frame {number} is none of the clip's georeferenced frames")
         if crs is not None and place.crs is None:
             raise CRSMismatchError(
@@ -247,9 +278,7 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
     )  # fmt: skip
     geometry[rows] = shapely.polygons(corners * (1.0, -1.0))
     table = tracks.table.rename(columns={c: f"source_{c}" for c in tracks.table.columns if str(c).lower() in ("fid", "geom")})
-    table["frame"] = frames_from(tracks, 0)
-    if tracks.frame_names and "frame_name" not in table:
-        table.insert(2, "frame_name", [tracks.frame_names.get(f, "") for f in tracks.table["frame"]])
+    table = with_frames(tracks, table)
     layer = gpd.GeoDataFrame(table, geometry=gpd.GeoSeries(geometry, index=table.index), crs=UNDEFINED_CARTESIAN)
     pyogrio.write_dataframe(layer, path, driver="GPKG", layer=LAYER, GEOMETRY_NAME="geom", geometry_type="Polygon", VERSION="1.2")
     return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ import numpy as np
 
 from rosgeo.tracks.values import ClipFrame, Tracks
 
-__all__ = ["FrameNumbers", "number_frames", "numbers_in_names"]
+__all__ = ["FrameNumbers", "number_frames"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class FrameNumbers:
     note: str
 
 
-def number_frames(frames: Sequence[ClipFrame], tracks: Tracks, *, first_frame: int | None = None) -> FrameNumbers:
+def number_frames(
+    frames: Sequence[ClipFrame], tracks: Tracks, *, first_frame: int | None = None, named: bool = True
+) -> FrameNumbers:
     """Give the frames of a clip the numbers by which tracks call them.
 
     Parameters
@@ -42,6 +45,8 @@ def number_frames(frames: Sequence[ClipFrame], tracks: Tracks, *, first_frame: i
     tracks : Tracks
     first_frame : int, optional
         The number of the first frame: frames are counted on from it, whatever their names.
+    named : bool
+        False where the names of the frames are made up, as of a video file: they go by place then.
 
     Returns
     -------
@@ -52,17 +57,15 @@ def number_frames(frames: Sequence[ClipFrame], tracks: Tracks, *, first_frame: i
         tracks' names do not tell are numbered on from the largest number.
     """
     wanted = {int(number) for number in np.unique(tracks.table["frame"].to_numpy())}
-    if first_frame is None:
-        named = _by_name(frames, tracks)
-        if named is not None:
-            return _numbered(frames, named, "file name", f"frames by the file names in {tracks.source}")
-        numbers = numbers_in_names(frames)
-        start = tracks.first_frame
+    start = tracks.first_frame if first_frame is None else first_frame
+    if first_frame is None and named:
+        by_name = _by_name(frames, tracks, wanted)
+        if by_name is not None:
+            return _numbered(frames, by_name, "file name", f"frames by the file names in {tracks.source}")
+        numbers = _numbers_in_names(frames)
         if numbers is not None and _numbers_fit(numbers, wanted, range(start, start + len(frames))):
             note = f"frames by the number in their file names ({frames[0].name} is frame {numbers[0]})"
             return _numbered(frames, numbers, "number in the file name", note)
-    else:
-        start = first_frame
     return _numbered(frames, list(range(start, start + len(frames))), "place", f"frames by their place, the first is {start}")
 
 
@@ -70,7 +73,7 @@ def _numbered(frames: Sequence[ClipFrame], numbers: Sequence[int], how: str, not
     return FrameNumbers(tuple(replace(f, number=n) for f, n in zip(frames, numbers, strict=True)), how, note)
 
 
-def _by_name(frames: Sequence[ClipFrame], tracks: Tracks) -> list[int] | None:
+def _by_name(frames: Sequence[ClipFrame], tracks: Tracks, wanted: set[int]) -> list[int] | None:
     """Numbers by the names that the tracks tell, with and then without their suffix; None where not one frame has such a name."""
     by_name = {PurePath(name).name: number for number, name in tracks.frame_names.items()}
     by_stem = {PurePath(name).stem: number for number, name in tracks.frame_names.items()}
@@ -78,11 +81,12 @@ def _by_name(frames: Sequence[ClipFrame], tracks: Tracks) -> list[int] | None:
     known = [number for number in found if number is not None]
     if not known or len(set(known)) < len(known):
         return None
-    following = iter(range(max(*tracks.frame_names, *known) + 1, max(*tracks.frame_names, *known) + 1 + len(frames)))
+    # Rows may be of frames without a name; what has no name in the tracks is none of those.
+    following = itertools.count(max(*tracks.frame_names, *known, *wanted) + 1)
     return [next(following) if number is None else number for number in found]
 
 
-def numbers_in_names(frames: Sequence[ClipFrame]) -> list[int] | None:
+def _numbers_in_names(frames: Sequence[ClipFrame]) -> list[int] | None:
     """The last number in the name of each frame; None where one has none or two have the same."""
     digits = [re.findall(r"\d+", PurePath(frame.name).stem) for frame in frames]
     if not all(digits):

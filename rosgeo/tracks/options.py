@@ -28,7 +28,7 @@ class ReadOptions:
     first_frame: int | None = None
     boxes_crs: str | None = None
     y_axis: YAxis = "auto"
-    grid: RasterGrid | Mapping[int, RasterGrid] | None = None
+    grid: RasterGrid | Mapping[int, RasterGrid | None] | None = None
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def read_tracks(
     first_frame: int | None = None,
     boxes_crs: str | None = None,
     y_axis: YAxis = "auto",
-    grid: RasterGrid | Mapping[int, RasterGrid] | None = None,
+    grid: RasterGrid | Mapping[int, RasterGrid | None] | None = None,
 ) -> Tracks:
     """Read the tracked boxes of one clip.
 
@@ -58,7 +58,7 @@ def read_tracks(
     y_axis : {"auto", "down", "up"}
         Of a layer in pixels; see `rosgeo.tracks.layer`.
     grid : RasterGrid or mapping of frame number to RasterGrid, optional
-        Where the frames lie on the map; a layer in a map's CRS is brought to pixels by it.
+        Where the frames lie on the map; a layer in a map's CRS is brought to pixels by it. A number whose grid is None gives NaN boxes.
 
     Returns
     -------

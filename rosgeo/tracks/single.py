@@ -132,10 +132,10 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
         chosen = (ids == track).to_numpy()
         if not chosen.any():
             raise OutputError(f"{tracks.source} has no track {track!r}; it has: {', '.join(ids.unique()[:10])}")
-    refuse_doubles(tracks, "otb")
+    refuse_doubles(tracks, "otb", chosen)
     places = frames_from(tracks, 0)[chosen]
     if len(places) and places.min() < 0:
-        raise OutputError(f"{path}: frame {int(tracks.table['frame'].min())} lies before the first one of the clip")
+        raise OutputError(f"{path}: frame {int(tracks.table['frame'][chosen].min())} lies before the first one of the clip")
     lines = ["NaN,NaN,NaN,NaN"] * (int(places.max()) + 1 if len(places) else 0)
     for place, (x, y, right, bottom) in zip(places, tracks.xyxy[chosen].tolist(), strict=True):
         if np.isfinite(x):

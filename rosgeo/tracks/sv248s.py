@@ -42,7 +42,8 @@ def _recognise(path: Path) -> bool:
 
 
 def _bare(text: str) -> str:
-    return re.sub(r"[()\[\]]", " ", text)
+    # Points are parted as their numbers are, whatever stands between the brackets.
+    return re.sub(r"[()\[\]]", " ", re.sub(r"[)\]]\s*[,;]?\s*[(\[]", ",", text))
 
 
 def _stem(path: Path, sequence: str | None) -> Path:

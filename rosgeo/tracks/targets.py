@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from rosgeo.errors import OutputError
@@ -9,13 +11,42 @@ from rosgeo.tracks.build import RESERVED
 from rosgeo.tracks.values import Tracks
 from rosgeo.types import BoolArray, IntArray
 
-__all__ = ["dropped_columns", "frame_file_name", "frames_from", "has_box", "numbered_tracks", "refuse_doubles"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "FIRST_FRAME",
+    "dropped_columns",
+    "frame_file_name",
+    "frames_from",
+    "has_box",
+    "numbered_tracks",
+    "refuse_doubles",
+    "with_frames",
+]
+
+FIRST_FRAME = "rosgeo_first_frame"
+"""Column of a table or layer: `Tracks.first_frame`, the same in every row."""
 
 
 def frames_from(tracks: Tracks, first: int) -> IntArray:
     """Frames (N,) in a format whose first frame is `first`: each keeps its place in the clip."""
     frames: IntArray = tracks.table["frame"].to_numpy(dtype=np.int64) - tracks.first_frame + first
     return frames
+
+
+def with_frames(tracks: Tracks, table: pd.DataFrame) -> pd.DataFrame:
+    """A table of N rows with all that tells which frame of a clip each row means, for targets that hold any column.
+
+    Frames keep the source's own numbers, so that they match files that are named by them; ``frame_name`` is added where the source tells
+    names, and `FIRST_FRAME` where the first frame is not 0, so that they match frames that are told by their place.
+    """
+    result = table.copy()
+    if tracks.frame_names and "frame_name" not in result:
+        result.insert(2, "frame_name", [tracks.frame_names.get(f, "") for f in result["frame"]])
+    if tracks.first_frame and FIRST_FRAME not in result:
+        result[FIRST_FRAME] = tracks.first_frame
+    return result
 
 
 def has_box(tracks: Tracks) -> BoolArray:
@@ -43,9 +74,11 @@ def dropped_columns(tracks: Tracks, kept: set[str], *, corners: bool = False) ->
     return words
 
 
-def refuse_doubles(tracks: Tracks, target: str) -> None:
-    """Raise OutputError where a track has two rows in a frame, for targets that hold one."""
+def refuse_doubles(tracks: Tracks, target: str, chosen: BoolArray | None = None) -> None:
+    """Raise OutputError where a track has two rows in a frame, for targets that hold one; `chosen` (N,) are the rows that are written."""
     doubled = tracks.table.duplicated(["frame", "track_id"], keep=False).to_numpy()
+    if chosen is not None:
+        doubled = doubled & chosen
     if doubled.any():
         first = int(np.flatnonzero(doubled)[0])
         track, frame = tracks.table["track_id"].iloc[first], tracks.table["frame"].iloc[first]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,15 +15,16 @@ from rosgeo.types import FloatArray, IntArray
 __all__ = [
     "NumberRows",
     "bad_line",
+    "field_numbers",
     "first_lines",
     "frame_number",
     "line_numbers",
+    "natural_key",
     "read_number_rows",
     "text_lines",
     "whole_numbers",
 ]
 
-_SEPARATOR = re.compile(r"[,;\s]+")
 _HEAD_BYTES = 65_536
 _SHOWN = 60
 
@@ -97,16 +99,25 @@ def first_lines(path: Path, count: int = 20) -> list[str]:
 
 def line_numbers(line: str) -> list[float] | None:
     """The numbers of a line that holds nothing else; None for any other line."""
+    return field_numbers(split(line))
+
+
+def field_numbers(fields: list[str]) -> list[float] | None:
+    """Fields as numbers, an empty one as NaN; None where one is anything else."""
     try:
-        return [float(v) for v in split(line)]
+        return [float(v) if v else float("nan") for v in fields]
     except ValueError:
         return None
 
 
 def split(line: str) -> list[str]:
-    """The fields of a line, whichever of comma, semicolon, tab and space parts them."""
-    # An empty field at the end of a line is a trailing comma; one within is an error of the numbers.
-    return [v for v in _SEPARATOR.split(line.strip()) if v]
+    """The fields of a line: parted by semicolons where it has any, else by commas, else by tabs and spaces.
+
+    An empty field stays, so that those after it keep their column; one at the end of the line is a trailing separator and no field.
+    """
+    separator = next((s for s in ";," if s in line), None)
+    fields = [v.strip() for v in line.strip().split(separator)]
+    return fields[:-1] if fields and not fields[-1] else fields
 
 
 def read_number_rows(path: Path, least: int, expected: str, *, blank_is_row: bool = False, none: str | None = None) -> NumberRows:
@@ -136,7 +147,7 @@ def read_number_rows(path: Path, least: int, expected: str, *, blank_is_row: boo
         fields = split(text)
         if not fields and not blank_is_row:
             continue
-        absent = not fields or (none is not None and {f.lower() for f in fields} == {none})
+        absent = (blank_is_row and not any(fields)) or (none is not None and {f.lower() for f in fields} == {none})
         numbers = [float("nan")] * least if absent else _numbers(path, number, text, fields, least, expected)
         texts.append(text)
         lines.append(number)
@@ -168,6 +179,12 @@ def whole_numbers(rows: NumberRows, column: int, what: str) -> IntArray:
     if len(wrong):
         raise rows.error(int(wrong[0]), f"{values[wrong[0]]:g} is no {what}; expected a whole number")
     return values.astype(np.int64)
+
+
+def natural_key(name: str) -> tuple[Any, ...]:
+    """Sorts frame_2 before frame_10."""
+    # Odd parts are the digits: re.split keeps what it splits at. Text and number never meet in a comparison.
+    return tuple((int(part), part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+)", name)))
 
 
 def frame_number(path: Path) -> int:

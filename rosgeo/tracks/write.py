@@ -44,7 +44,8 @@ def write_tracks(
 ) -> list[str]:
     """Write tracks in a format, beside its place first, and put there by one rename.
 
-    Frames keep their place in the clip: a clip that begins with frame 1 in MOTChallenge begins with 0 in COCO.
+    Frames keep their place in the clip: a clip that begins with frame 1 in MOTChallenge begins with 0 in COCO. A table and a layer keep the
+    numbers too.
 
     Parameters
     ----------

@@ -2,7 +2,8 @@
 
 Layout: https://youtube-vos.org/dataset/vis/: ``videos`` with ``id``, ``width``, ``height``, ``length`` and ``file_names``;
 ``annotations`` with ``id``, ``video_id``, ``category_id``, ``bboxes`` [[left, top, width, height] or null], ``segmentations`` and
-``areas``; ``categories``. Pixels and frames count from 0. A null is a row without a box: it says that the object is not seen there.
+``areas``; ``categories``. Where an annotation has a ``track_id``, as those that rosgeo writes, it is the
+track's, else ``id`` is. Pixels and frames count from 0. A null is a row without a box: it says that the object is not seen there.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from rosgeo.errors import OutputError, TracksError
 from rosgeo.tracks.build import make_tracks, xywh_to_xyxy
 from rosgeo.tracks.coco_video import category_numbers
 from rosgeo.tracks.dota import track_ids
-from rosgeo.tracks.json_source import choose_video, has_keys, json_box, load_annotations, names_of_categories, scalars
+from rosgeo.tracks.json_source import checked_id, choose_video, has_keys, json_box, load_annotations, names_of_categories, scalars
 from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions
 from rosgeo.tracks.targets import dropped_columns, frame_file_name, frames_from, numbered_tracks, refuse_doubles
 from rosgeo.tracks.values import Tracks
 
 __all__ = ["FORMAT"]
 
-_KNOWN = {"id", "video_id", "category_id", "bboxes", "segmentations", "areas", "height", "width", "length"}
+_KNOWN = {"id", "track_id", "video_id", "category_id", "bboxes", "segmentations", "areas", "height", "width", "length"}
 
 
 def _recognise(path: Path) -> bool:
@@ -36,7 +37,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
     video = choose_video(path, data["videos"], options.sequence)
     names = [str(n) for n in (video or {}).get("file_names") or []]
     first = 0 if options.first_frame is None else options.first_frame
-    categories = names_of_categories(data)
+    categories = names_of_categories(path, data)
     rows: list[tuple[int, int, str, list[float], dict[str, Any]]] = []
     for number, entry in enumerate(data["annotations"], 1):
         if video is None or entry.get("video_id") != video.get("id"):
@@ -48,11 +49,12 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
             )
         if names and len(boxes) != len(names):
             raise TracksError(f"{path}, annotation {number}: {len(boxes)} boxes, but its video has {len(names)} frames")
-        category = entry.get("category_id")
+        category = checked_id(path, f"annotation {number}", "category_id", entry.get("category_id"))
+        track = _track(path, number, entry)
         shared = {"category": "" if category is None else categories.get(category, str(category)), **scalars(entry, _KNOWN)}
         for place, box in enumerate(boxes):
             where = f"annotation {number}, frame {place}"
-            rows.append((number, place + first, str(entry.get("id", number)), json_box(path, where, box), shared))
+            rows.append((number, place + first, track, json_box(path, where, box), shared))
     keys = list(dict.fromkeys(k for r in rows for k in r[4]))
     return make_tracks(
         source=str(path),
@@ -66,6 +68,14 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
         frame_names={i + first: Path(name).name for i, name in enumerate(names)},
         error=lambda row, what: TracksError(f"{path}, annotation {rows[row][0]}: {what}"),
     )
+
+
+def _track(path: Path, number: int, entry: dict[str, Any]) -> str:
+    """The track of an annotation: rosgeo numbers its annotations from 1, and tells the track beside it."""
+    for key in ("track_id", "id"):
+        if (track := checked_id(path, f"annotation {number}", key, entry.get(key))) is not None:
+            return str(track)
+    return str(number)
 
 
 def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:

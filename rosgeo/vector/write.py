@@ -77,8 +77,12 @@ def output_driver(path: str | Path, *, of_one_picture: bool = True) -> str:
     return _DRIVERS[suffix]
 
 
-def check_outputs(paths: Sequence[str | Path], *, overwrite: bool, inputs: tuple[str, ...] = ()) -> list[Path]:
+def check_outputs(
+    paths: Sequence[str | Path], *, overwrite: bool, added_to: bool = False, inputs: tuple[str, ...] = ()
+) -> list[Path]:
     """`check_output` for the several files of one result, in formats that `output_driver` knows.
+
+    With `added_to` the first may exist, whatever `overwrite` says.
 
     Raises
     ------
@@ -87,7 +91,7 @@ def check_outputs(paths: Sequence[str | Path], *, overwrite: bool, inputs: tuple
     """
     for path in paths:
         output_driver(path)
-    targets = [check_output(path, overwrite=overwrite, inputs=inputs) for path in paths]
+    targets = [check_output(path, overwrite=overwrite or (added_to and not i), inputs=inputs) for i, path in enumerate(paths)]
     places = [t.resolve() for t in targets]
     doubled = next((t for i, t in enumerate(targets) if places[i] in places[:i]), None)
     if doubled is not None:

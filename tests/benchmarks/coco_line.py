@@ -14,7 +14,8 @@ import shapely
 from rosgeo.inference.predict import Segmenter
 from rosgeo.model.registry import open_model
 from rosgeo.pipeline import SegmentOptions, segment_run
-from rosgeo.training.data import LabelledObject, read_coco
+from rosgeo.training.coco import read_coco
+from rosgeo.training.data import LabelledObject
 
 
 def main() -> None:

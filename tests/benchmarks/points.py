@@ -18,8 +18,9 @@ import shapely
 from rosgeo.inference.predict import Segmenter
 from rosgeo.model.registry import open_model
 from rosgeo.session import Session
+from rosgeo.training.coco import read_coco
 from rosgeo.training.coverage import polygon_mask
-from rosgeo.training.data import LabelledObject, read_coco
+from rosgeo.training.data import LabelledObject
 from rosgeo.training.metrics import mask_iou
 from rosgeo.types import BoolArray
 from tqdm import tqdm
