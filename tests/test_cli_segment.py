@@ -78,7 +78,8 @@ def test_a_row_for_every_row_in_order(site: Site, name: str | None) -> None:
     geod = Geod(ellps="WGS84")
     area = [abs(geod.geometry_area_perimeter(g)[0]) for g in found.to_crs(4326).geometry]
     assert found.rosgeo_area_m2.to_numpy() == pytest.approx(area, rel=1e-3)
-    assert frame.crs.equals(CRS(UTM), ignore_axis_order=True)
+    # GeoJSON is in WGS 84, whatever the raster's CRS.
+    assert frame.crs.equals(CRS(4326 if name == "new.geojson" else UTM), ignore_axis_order=True)
 
 
 def test_old_files_are_left_alone(site: Site) -> None:
@@ -102,7 +103,7 @@ def test_the_geopackage_holds_a_style_and_the_record(site: Site) -> None:
     with sqlite3.connect("scene_masks.gpkg") as db:
         styles = db.execute("SELECT f_table_name, useAsDefault, styleQML FROM layer_styles").fetchall()
         metadata = " ".join(row[0] for row in db.execute("SELECT metadata FROM gpkg_metadata"))
-    assert [row[:2] for row in styles] == [("masks", 1)]
+    assert [row[:2] for row in styles] == [("masks", 1), ("prompts", 1)]
     assert "<qgis" in styles[0][2]
     for word in ("versions", "sha256", "tiny", "scene.tif", "boxes.gpkg", "counts"):
         assert word in metadata
@@ -302,7 +303,10 @@ def test_an_interrupted_run_leaves_nothing(site: Site, name: str) -> None:
 def test_overwrite_replaces_the_whole_file(site: Site) -> None:
     done(site.run("scene.tif", "boxes.gpkg", "-o", "out.gpkg", "--overwrite"))
     with sqlite3.connect("out.gpkg") as db:
-        assert [r[0] for r in db.execute("SELECT table_name FROM gpkg_contents WHERE data_type = 'features'")] == ["masks"]
+        assert [r[0] for r in db.execute("SELECT table_name FROM gpkg_contents WHERE data_type = 'features'")] == [
+            "masks",
+            "prompts",
+        ]
 
 
 # ---------------------------------------------------------------- other ways in

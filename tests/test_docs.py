@@ -95,7 +95,7 @@ def test_reference_holds_options_parameters_and_what_pages_include(site: Path) -
     assert "```" not in text("cli/segment.html")
     assert "fill_holes" in text("api/index.html")
     assert "InputFileNotFoundError" in text("api/errors.html")
-    assert "tests/benchmarks/val_iou.py" in text("about/benchmarks.html")
+    assert "tests/benchmarks/speed.py" in text("about/benchmarks.html")
     assert "Bridges and harbours" in text("about/limits.html")
     left = [page.name for page in site.rglob("*.html") if "--8&lt;--" in page.read_text() or "mkdocs-click" in page.read_text()]
     assert not left

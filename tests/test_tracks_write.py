@@ -243,7 +243,7 @@ def test_convert_overwrites_when_told(cli: Cli, tmp_path: Path) -> None:
         result = cli("convert", "tracks", TRACKS / "centres.csv", out, "--to", "layer", "--overwrite", "-q", "--first-frame", 100)
         assert (result.exit_code, result.output) == (0, "")
     read = read_tracks(out)
-    assert read.table["frame"].tolist() == [0, 0, 1, 2]
+    assert (read.table["frame"].tolist(), read.first_frame) == ([100, 100, 101, 102], 100)
     assert read.table["x"].tolist()[:2] == [52, 210]
 
 

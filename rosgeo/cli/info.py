@@ -45,7 +45,7 @@ def _facts(file: str) -> dict[str, Any]:
         from rosgeo.model.adapters import base_of_adapter
         from rosgeo.model.registry import resolve_model
 
-        facts = weights_facts(file)
+        facts = dict(weights_facts(file))
         base = base_of_adapter(resolve_model(file))
         return {"kind": "model" if base is None else "adapter", **({} if base is None else {"base": str(base)}), **facts}
     return describe(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,12 +163,12 @@ def verify_command(file: str) -> None:
     \b
     rosgeo models verify rosgeo-small
     """  # noqa: D301 - the \\b is click's own mark, a backspace
-    for key, value in weights_facts(file).items():
+    for key, value in weights_facts(file):
         click.echo(f"{key + ':':13}{value}")
 
 
-def weights_facts(file: str) -> dict[str, str]:
-    """What a weights file is, by a name for each fact: it is hashed and loaded.
+def weights_facts(file: str) -> Iterator[tuple[str, str]]:
+    """What a weights file is, fact by fact with its name: it is hashed, and then loaded, so that hashes are told of a damaged one too.
 
     Raises
     ------
@@ -186,15 +187,11 @@ def weights_facts(file: str) -> dict[str, str]:
             f"{path} is not {file}: expected {asked.hash}, found {hashes[asked.hash.partition(':')[0]]}; "
             f"it is damaged, or another file: run rosgeo models download {file} to replace it"
         )
+    yield from {"file": str(path), **hashes, "registered": known or _unknown(path)}.items()
     loaded = open_model(path)
-    return {
-        "file": str(path),
-        **hashes,
-        "registered": known or _unknown(path),
-        "name": loaded.name,
-        "format": f"{loaded.kind}, {_container(path)}",
-        "holds": _counts(loaded.network),
-    }
+    yield "name", loaded.name
+    yield "format", f"{loaded.kind}, {_container(path)}"
+    yield "holds", _counts(loaded.network)
 
 
 class DownloadBar:
