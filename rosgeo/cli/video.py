@@ -38,21 +38,9 @@ _LEFT_OUT = {"without_pixels": "without a pixel", "hidden": "hidden behind other
 """Counts of `Written` in words."""
 
 _OF_SEGMENT = (
-    *(
-        "workers",
-        "scheduler",
-        "bands",
-        "stretch",
-        "model",
-        "adapter",
-        "mask_token",
-        "input_size",
-        "device",
-        "precision",
-        "batch_size",
-    ),
-    *("crop", "crop_side", "crop_factor", "share", "share_factor", "resample", "outline", "parts", "min_area", "simplify"),
-    *("fill_holes", "orthogonal"),
+    *("workers", "scheduler", "bands", "stretch", "model", "adapter", "mask_token", "input_size", "device", "precision"),
+    *("batch_size", "crop", "crop_side", "crop_factor", "share", "share_factor", "resample", "outline", "parts", "min_area"),
+    *("fill_holes", "orthogonal", "simplify"),
 )
 _NOT_HERE: dict[str, Any] = {"axes": "raster", "layer": None, "where": None, "boxes_crs": None}
 """Options of rosgeo segment that frames with tracks do not have."""

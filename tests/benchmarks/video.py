@@ -162,7 +162,7 @@ def outliers(run: VideoRun, iou: np.ndarray) -> None:
 def interpolation(
     folder: str, tracks: Tracks, truth: gpd.GeoSeries, iou: np.ndarray, options: SegmentOptions, segmenter: Any, gap: int = 3
 ) -> None:
-    """Leave out the boxes of three frames in six, and fill them."""
+    """Leave out the boxes of `gap` frames in twice as many, and fill them."""
     left_out = (tracks.table.frame % (2 * gap) >= gap).to_numpy()
     table = tracks.table.copy()
     table.loc[left_out, list(BOX_COLUMNS)] = np.nan
