@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -338,15 +338,24 @@ def _open_dataset(name: str) -> Iterator[Any]:
         yield dataset
 
 
-def _bounded_cache() -> Any:
+@contextmanager
+def _bounded_cache() -> Iterator[None]:
     """GDAL's block cache at a fixed size, unless the user chose one.
 
     By default it grows to a twentieth of the machine's memory, so that a run's memory would depend on the raster's size. Crops are read
     tile by tile, and need few blocks twice.
     """
     if "GDAL_CACHEMAX" in os.environ or (hasenv() and "GDAL_CACHEMAX" in getenv()):
-        return nullcontext()
-    return rasterio.Env(GDAL_CACHEMAX=_BLOCK_CACHE_BYTES)
+        yield
+        return
+    environment = rasterio.Env(GDAL_CACHEMAX=_BLOCK_CACHE_BYTES)
+    environment.__enter__()
+    try:
+        yield
+    finally:
+        # It belongs to the thread that entered it; another one, as at the exit of a cluster's worker, has none to leave.
+        if hasenv():
+            environment.__exit__()
 
 
 def _short(error: BaseException) -> str:
