@@ -111,6 +111,7 @@ def segment(
     fill_holes: float | Literal["all"] | None = None,
     orthogonal: bool = False,
     boxes_crs: str | CRS | None = None,
+    y_axis: str = "auto",
     layer: str | None = None,
     where: str | None = None,
     crs: str | CRS | None = None,
@@ -181,7 +182,10 @@ def segment(
     orthogonal : bool
         Right angles on the ground, for buildings; see `rosgeo.vector.orthogonal`.
     boxes_crs : str or CRS, optional
-        CRS of boxes that have none; ``pixel`` for pixel coordinates.
+        CRS of boxes that have none; ``pixel`` for pixel coordinates: x = column, and y = row or, as drawn in QGIS over a raster without
+        georeferencing, y = -row. On such a raster boxes without CRS are in pixels anyway.
+    y_axis : {"auto", "down", "up"}
+        Which of them, for boxes in pixels. ``auto``: as the sign of y tells; boxes on both sides of 0 are an error.
     layer, where : str, optional
         Layer, and an SQL condition on its attributes.
     crs : str or CRS, optional
@@ -202,7 +206,8 @@ def segment(
     GeoDataFrame
         One row for each row of `boxes`, in order (with `append`: those held and then the new ones), with its columns and ``rosgeo_id``,
         ``rosgeo_status`` (``ok``, ``empty``, ``outside``, ``nodata``, ``invalid``, ``failed``), ``rosgeo_score`` (predicted IoU, 0 to 1),
-        ``rosgeo_stability``, ``rosgeo_area_m2`` (geodesic), ``rosgeo_model``. Geometry: a valid polygon or multipolygon, or None.
+        ``rosgeo_stability``, ``rosgeo_area_m2`` (geodesic), ``rosgeo_model``. Geometry: a valid polygon or multipolygon, or None, in
+        `crs` or the raster's; on a raster without georeferencing x = column, y = -row, which is where QGIS shows it (COCO: pixels).
 
     Raises
     ------
@@ -237,6 +242,7 @@ def segment(
         fill_holes=fill_holes,
         orthogonal=orthogonal,
         boxes_crs=boxes_crs,
+        y_axis=y_axis,
         layer=layer,
         where=where,
         crs=crs,

@@ -14,7 +14,17 @@ from rosgeo.errors import OptionError
 from rosgeo.geometry.windows import CropPolicy, clip_box, plan_window
 from rosgeo.raster.crops import CropReader
 from rosgeo.raster.source import open_source
-from rosgeo.scene_picture import SCORE_COLOURS, ScenePicture, boxes_in, colour_of, picture_reader, picture_transform, read_picture
+from rosgeo.scene_picture import (
+    SCORE_COLOURS,
+    ScenePicture,
+    boxes_in,
+    boxes_on,
+    colour_of,
+    on_grid,
+    picture_reader,
+    picture_transform,
+    read_picture,
+)
 from rosgeo.types import FloatArray, RasterGrid
 
 if TYPE_CHECKING:
@@ -65,9 +75,9 @@ def plot(
     Returns
     -------
     matplotlib.figure.Figure
-        ``figure.axes[0]`` is the overview, the others are the objects. All are in the units of the raster's CRS (in pixels, with y
-        downwards, where it has none), so that more can be drawn on them. The raster is placed by its transform and not resampled: north is
-        where the raster has it. Outlines are coloured by `rosgeo_score`; objects without an outline show their box alone.
+        ``figure.axes[0]`` is the overview, the others are the objects. All are in the units of the raster's CRS (x = column, y = -row,
+        where it has no georeferencing), so that more can be drawn on them. The raster is placed by its transform and not resampled: north
+        is where the raster has it. Outlines are coloured by `rosgeo_score`; objects without an outline show their box alone.
 
     Raises
     ------
@@ -81,8 +91,8 @@ def plot(
     with open_source(scene) as source:
         reader = picture_reader(source, bands, stretch)
         grid = reader.source.grid
-        outlines = _on_grid(result, grid)
-        asked = None if prompts is None else _on_grid(prompts, grid)
+        outlines = on_grid(result, grid)
+        asked = None if prompts is None else boxes_on(prompts, source)
         chosen = _worst(result, outlines, asked)[:objects]
         rows = math.ceil(len(chosen) / _COLUMNS)
         figure = figure_class(
@@ -121,12 +131,6 @@ def _figure_class() -> type[Figure]:
     return ShownFigure
 
 
-def _on_grid(frame: gpd.GeoDataFrame, grid: RasterGrid) -> Any:
-    """Geometries (N,) in the raster's map frame."""
-    moved = frame.to_crs(grid.crs) if grid.crs is not None and frame.crs is not None else frame
-    return moved.geometry.to_numpy()
-
-
 def _worst(result: gpd.GeoDataFrame, outlines: Any, asked: Any) -> list[int]:
     """Rows with something to show, the lowest scores first, those without a score before them."""
     scores = np.nan_to_num(result["rosgeo_score"].to_numpy(dtype=np.float64), nan=-1.0)
@@ -159,7 +163,7 @@ def _show(axes: Axes, picture: ScenePicture, grid: RasterGrid) -> None:
     corners = np.array([t * corner for corner in ((0, 0), (width, 0), (width, height), (0, height))])
     low, high = corners.min(axis=0), corners.max(axis=0)
     axes.set_xlim(low[0], high[0])
-    axes.set_ylim(*((high[1], low[1]) if grid.crs is None else (low[1], high[1])))
+    axes.set_ylim(low[1], high[1])
     geographic = grid.crs is not None and grid.crs.is_geographic
     # A degree of longitude is shorter than one of latitude.
     axes.set_aspect(1 / math.cos(math.radians(float((low + high)[1] / 2))) if geographic else 1.0)

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-__all__ = ["FILE", "ProgressBar", "cluster_client", "device_option", "quiet_option"]
+__all__ = ["FILE", "ProgressBar", "cluster_client", "device_option", "quiet_option", "y_axis_option"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -23,6 +23,17 @@ quiet_option: Decorator = click.option("-q", "--quiet", is_flag=True, help="No p
 device_option: Decorator = click.option(
     "--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda, cuda:N or mps."
 )
+
+
+def y_axis_option(what: str) -> Decorator:
+    """``--y-axis`` of a layer, in words that end with what is in pixels."""
+    return click.option(
+        "--y-axis",
+        default="auto",
+        show_default=True,
+        type=click.Choice(["auto", "down", "up"]),
+        help=f"Of {what} in pixels: y is the row (down) or, as drawn in QGIS, minus the row (up). auto: as its sign tells.",
+    )
 
 
 @contextmanager
