@@ -289,7 +289,7 @@ def test_arrays_and_their_parts_lie_where_the_picture_lies(png: Path) -> None:
         same(run(part, up(BOXES[1])).result.geometry, EXPECTED[1:])
         half = whole.isel(x=slice(None, None, 2), y=slice(None, None, 2))
         # Every second pixel, each as large as two and round the middle of the first.
-        moved = [shapely.transform(shape, lambda xy: xy + (-0.5, 0.5)) for shape in EXPECTED]
+        moved = [shapely.transform(shape, lambda xy: xy - (0.5, -0.5)) for shape in EXPECTED]
         same(run(half, up()).result.geometry, moved)
         same(run(half, down(*(tuple(v / 2 for v in box) for box in BOXES))).result.geometry, moved)
         plain = whole.drop_vars(["x", "y", "spatial_ref"])
