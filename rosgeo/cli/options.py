@@ -8,11 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-__all__ = ["FILE", "ProgressBar", "cluster_client", "device_option", "quiet_option", "y_axis_option"]
+if TYPE_CHECKING:
+    from rosgeo.geometry.windows import CropPolicy
+
+__all__ = ["FILE", "ProgressBar", "cluster_client", "crop_choices", "device_option", "quiet_option", "y_axis_option"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -34,6 +37,15 @@ def y_axis_option(what: str) -> Decorator:
         type=click.Choice(["auto", "down", "up"]),
         help=f"Of {what} in pixels: y is the row (down) or, as drawn in QGIS, minus the row (up). auto: as its sign tells.",
     )
+
+
+def crop_choices(choices: dict[str, Any]) -> CropPolicy:
+    """The crop policy of a command's options; takes them out of `choices`."""
+    from rosgeo.options import crop_policy
+
+    share, number = choices.pop("share"), choices.pop("share_factor")
+    named = {key: choices.pop(key) for key in ("crop", "crop_factor", "crop_side")}
+    return crop_policy(share=share if number is None else number, **named)
 
 
 @contextmanager
