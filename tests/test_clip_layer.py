@@ -125,7 +125,7 @@ def test_what_cannot_be_read(tmp_path: Path, change: Any, error: type[Exception]
 
 def test_frames_on_the_map_and_a_layer_in_pixels(tmp_path: Path) -> None:
     folder = write_frames(tmp_path / "clip", 3)
-    done = run(folder, tmp_path / "out.gpkg")
+    run(folder, tmp_path / "out.gpkg")
     on_map: FrameSequence = open_frames(folder, georef=Georeference(HOMOGRAPHY, CRS.from_epsg(32633), "homography.json"))
-    with pytest.raises(CRSMismatchError, match="is in pixels, but the frames of .* are in EPSG:32633"):
+    with pytest.raises(CRSMismatchError, match=r"is in pixels, but the frames of .* are in EPSG:32633"):
         read_outlines(tmp_path / "out.gpkg", on_map)
