@@ -32,6 +32,10 @@ LINKS = {
     "rosgeo/model/weights/README.md": "about/model-card.md",
     "rosgeo/demo/result.jpg": "pictures/demo.jpg",
     "docs/pictures/outline_options.png": "pictures/outline_options.png",
+    "docs/pictures/readme.jpg": "pictures/readme.jpg",
+    "docs/pictures/memory.png": "pictures/memory.png",
+    "docs/pictures/boxes.png": "pictures/boxes.png",
+    "docs/pictures/workers.png": "pictures/workers.png",
     "CONTRIBUTING.md": "about/architecture.md",
     "CHANGELOG.md": "about/changelog.md",
 }

@@ -18,7 +18,7 @@ from rosgeo.vector.read import crs_label
 if TYPE_CHECKING:
     from pyproj import CRS
 
-__all__ = ["SHARE_FACTOR", "SegmentOptions", "make_options"]
+__all__ = ["SHARE_FACTOR", "SegmentOptions", "crop_policy", "make_options"]
 
 SHARE_FACTOR = 3.0
 """`CropPolicy.share` where sharing is asked for without a number; chosen by measurement (README)."""
@@ -101,18 +101,11 @@ def make_options(
     **as_given: Any,
 ) -> SegmentOptions:
     """The options of `rosgeo.segment`, checked; raises OptionError for a value outside its choices."""
-    policy = CropPolicy(mode=_choice("crop", crop, ("auto", "paper", "tiles", "whole")))
-    if crop_factor is not None:
-        policy = replace(policy, factor=crop_factor)
-    if crop_side is not None:
-        policy = replace(policy, paper_side=crop_side)
-    if share:
-        policy = replace(policy, share=SHARE_FACTOR if share is True else float(share))
     return SegmentOptions(
         model=str(model),
         adapter=None if adapter is None else str(adapter),
         bands=parse_bands(bands),
-        crop=policy,
+        crop=crop_policy(crop=crop, crop_factor=crop_factor, crop_side=crop_side, share=share),
         resample=_choice("resample", resample, ("bicubic", "bilinear")),
         axes=_choice("axes", axes, ("auto", "map", "raster")),
         outline=OutlineOptions(
@@ -127,6 +120,26 @@ def make_options(
         crs=_crs_text(crs),
         **as_given,
     )
+
+
+def crop_policy(*, crop: str, crop_factor: float | None, crop_side: int | None, share: bool | float) -> CropPolicy:
+    """How crops are chosen, from the options of that name, of which None is the default.
+
+    `share` is True or False, or the number `CropPolicy.share`, of which `SHARE_FACTOR` is the usual one. Raises OptionError for a value
+    outside its choices.
+    """
+    policy = CropPolicy(mode=_choice("crop", crop, ("auto", "paper", "tiles", "whole")))
+    if crop_factor is not None:
+        policy = replace(policy, factor=crop_factor)
+    if crop_side is not None:
+        policy = replace(policy, paper_side=crop_side)
+    if not share:
+        return policy
+    if share is not True and crop == "paper":
+        raise OptionError(
+            f"share factor {share:g}: crops of mode 'paper' have one side. Use --share (share=True) without a number."
+        )
+    return replace(policy, share=SHARE_FACTOR if share is True else float(share))
 
 
 def _crs_text(crs: str | CRS | None) -> str | None:

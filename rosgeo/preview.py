@@ -1,14 +1,15 @@
-"""A picture of a result: the scene with boxes and outlines, and a sheet of the objects."""
+"""A picture of a result: a map of the scene with boxes and outlines, legend and scale bar, and a sheet of the objects."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from rosgeo.errors import OutputError
 from rosgeo.geometry.windows import CropPolicy, clip_box, plan_window
@@ -17,20 +18,31 @@ from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource, open_source
 from rosgeo.raster.upright import upright_source
+from rosgeo.scale_bar import ScaleBar, ground_of_pixel, scale_bar
+from rosgeo.scene_picture import SCORE_COLOURS, colour_of
 from rosgeo.types import FloatArray
 from rosgeo.vector.write import check_output, writing
 
 if TYPE_CHECKING:
     from rosgeo.pipeline import SegmentRun
 
-__all__ = ["check_preview", "draw_preview"]
+__all__ = ["check_preview", "draw_preview", "worst_first"]
 
 _SCENE_SIDE = 1600
-_CELL = 200
-_COLUMNS = 8
+_MOST_ENLARGED, _ENLARGED_SIDE = 4, 1000
+"""Small scenes are enlarged, so that outlines of single pixels can be told apart."""
+_CELL, _GAP = 200, 2
 _MOST_OBJECTS = 64
-_BOX_COLOUR = (64, 200, 255)
-_OUTLINE_COLOUR = (255, 40, 90)
+_PANEL, _MARGIN, _LINE, _TEXT = 250, 16, 24, 15
+"""The legend's width, and its margins, lines and letters, in pixels."""
+_SMOOTH = 2
+"""Lines are drawn so many times as large and averaged, since Pillow draws them ragged."""
+_BOX_COLOUR, _MISSED_COLOUR = "#ffffff", "#ff3cc8"
+_CASING = "#141414"
+_PAPER, _INK, _SWATCH = "#ffffff", "#202020", "#8a8f88"
+
+_Place = Callable[[FloatArray], FloatArray]
+"""Points (n, 2) of the pixel frame to the picture's."""
 
 
 def check_preview(path: str | Path, *, overwrite: bool, inputs: tuple[str, ...] = ()) -> None:
@@ -56,21 +68,33 @@ def draw_preview(scene: Any, run: SegmentRun, path: str | Path, *, bands: tuple[
 
     Notes
     -----
-    The scene is shown along the axes of the prompts, at most 1600 px a side; the sheet below shows the first 64 objects that have an
-    outline, each with its row number and score.
+    The scene is shown along the axes of the prompts, at most 1600 px a side, with outlines in the colours of their scores (those of the
+    style in QGIS), boxes, a legend that counts them, and a scale bar. The sheet below shows 64 objects at most, worst first (see
+    `worst_first`), each with its row number, its score or status, and a scale bar of its own.
     """
     with open_source(scene) as stored:
         source = upright_source(stored) if run.axes == "map" else stored
         reader = open_reader(source, bands=bands, stretch=stretch, padding_rgb=PADDING_RGB)
         outlines = _outlines_px(run, source)
-        upper = _scene_picture(reader, run.boxes_px.xyxy, outlines)
-        lower = _object_sheet(reader, run, outlines)
-    width = max(upper.width, lower.width)
-    picture = Image.new("RGB", (width, upper.height + lower.height), "white")
-    picture.paste(upper, (0, 0))
-    picture.paste(lower, (0, upper.height))
+        rows = worst_first(run)
+        overview = _overview(reader, run, outlines)
+        panel = _panel(run, source, min(len(rows), _MOST_OBJECTS), len(rows), overview)
+        sheet = _sheet(reader, run, rows[:_MOST_OBJECTS], outlines, overview.width + panel.width)
+    head = max(overview.height, panel.height)
+    picture = Image.new("RGB", (overview.width + panel.width, head + sheet.height), _PAPER)
+    picture.paste(overview, (0, 0))
+    picture.paste(panel, (overview.width, 0))
+    picture.paste(sheet, (0, head))
     with writing(Path(path)) as partial:
         picture.save(partial)
+
+
+def worst_first(run: SegmentRun) -> list[int]:
+    """Rows that have a box on the raster: first those without an outline, then by score from the lowest; rows of one score in order."""
+    scores = np.nan_to_num(run.result["rosgeo_score"].to_numpy(dtype=np.float64), nan=-1.0)
+    scores[np.asarray(run.result.geometry.isna())] = -2.0
+    on_raster = ~np.isin(run.result["rosgeo_status"].to_numpy(dtype=object), ("outside", "invalid"))
+    return [int(row) for row in np.argsort(scores, kind="stable") if on_raster[row]]
 
 
 def _outlines_px(run: SegmentRun, source: RasterSource) -> list[list[FloatArray]]:
@@ -86,48 +110,115 @@ def _outlines_px(run: SegmentRun, source: RasterSource) -> list[list[FloatArray]
     return rings
 
 
-def _scene_picture(reader: CropReader, boxes: FloatArray, outlines: list[list[FloatArray]]) -> Image.Image:
+def _overview(reader: CropReader, run: SegmentRun, outlines: list[list[FloatArray]]) -> Image.Image:
     height, width = reader.source.grid.shape
     values, _ = reader.source.read_decimated(reader.bands, _SCENE_SIDE)
-    pixels = reader.stretch.apply(values).transpose(1, 2, 0)
-    # Small scenes are enlarged, so that outlines of single pixels can be told apart.
-    enlarge = max(1, min(4, 1000 // max(pixels.shape[:2])))
-    picture = Image.fromarray(pixels).resize((pixels.shape[1] * enlarge, pixels.shape[0] * enlarge), Image.Resampling.NEAREST)
-    scale = np.array([picture.width / width, picture.height / height])
-    draw = ImageDraw.Draw(picture)
-    for box, rings in zip(boxes, outlines, strict=True):
-        _draw(draw, box, rings, lambda xy: xy * scale, 1)
-    return picture
+    pixels = Image.fromarray(reader.stretch.apply(values).transpose(1, 2, 0))
+    enlarge = max(1, min(_MOST_ENLARGED, _ENLARGED_SIDE // max(pixels.size)))
+    size = (pixels.width * enlarge, pixels.height * enlarge)
+    scale = np.array([size[0] / width, size[1] / height])
+    marks = [(run.boxes_px.xyxy[row], outlines[row], _score(run, row)) for row in reversed(worst_first(run))]
+    return _drawn(pixels, size, marks, lambda xy: xy * scale)
 
 
-def _object_sheet(reader: CropReader, run: SegmentRun, outlines: list[list[FloatArray]]) -> Image.Image:
-    rows = [i for i, rings in enumerate(outlines) if rings][:_MOST_OBJECTS]
+def _sheet(reader: CropReader, run: SegmentRun, rows: list[int], outlines: list[list[FloatArray]], width: int) -> Image.Image:
     if not rows:
-        return Image.new("RGB", (1, 1), "white")
-    columns = min(_COLUMNS, len(rows))
-    sheet = Image.new("RGB", (columns * _CELL, math.ceil(len(rows) / columns) * _CELL), "white")
+        return Image.new("RGB", (1, 1), _PAPER)
+    columns = max(1, width // _CELL)
+    cell = width // columns
+    sheet = Image.new("RGB", (width, math.ceil(len(rows) / columns) * cell + _GAP), _PAPER)
     for position, row in enumerate(rows):
-        cell = _object_cell(reader, run, row, outlines[row])
-        sheet.paste(cell, ((position % columns) * _CELL, (position // columns) * _CELL))
+        picture = _object(reader, run, row, outlines[row], cell - 2 * _GAP)
+        sheet.paste(picture, ((position % columns) * cell + _GAP, (position // columns) * cell + _GAP))
     return sheet
 
 
-def _object_cell(reader: CropReader, run: SegmentRun, row: int, rings: list[FloatArray]) -> Image.Image:
+def _object(reader: CropReader, run: SegmentRun, row: int, rings: list[FloatArray], side: int) -> Image.Image:
     box = run.boxes_px.xyxy[row]
     shape = reader.source.grid.shape
     window = plan_window(clip_box(box, shape), shape, CropPolicy())
     crop = reader.read(window, box, row)
-    cell = Image.fromarray(resample_image(crop.image, _CELL - 4).transpose(1, 2, 0))
+    pixels = Image.fromarray(resample_image(crop.image, side).transpose(1, 2, 0))
+    cell = _drawn(
+        pixels, pixels.size, [(box, rings, _score(run, row))], lambda xy: window.crop_to_model(window.px_to_crop(xy), side)
+    )
     draw = ImageDraw.Draw(cell)
-    _draw(draw, box, rings, lambda xy: window.crop_to_model(window.px_to_crop(xy), cell.width), 2)
-    draw.text((4, 2), f"{row}  {run.result['rosgeo_score'].iloc[row]:.2f}", fill="white", stroke_width=1, stroke_fill="black")
+    said = f"{_score(run, row):.2f}" if rings else str(run.result["rosgeo_status"].iloc[row])
+    draw.text((6, 4), f"{row}  {said}", fill="white", stroke_width=2, stroke_fill=_CASING, font=ImageFont.load_default(_TEXT))
+    middle = (box[:2] + box[2:]) / 2
+    ground, unit = ground_of_pixel(reader.source.grid, middle)
+    _draw_bar(draw, scale_bar(ground * window.size / side, unit, side / 3), (6, side - 8), "white", _CASING)
     return cell
 
 
-def _draw(draw: ImageDraw.ImageDraw, box: FloatArray, rings: list[FloatArray], place: Any, width: int) -> None:
-    if np.isfinite(box).all():
-        corners = place(box.reshape(2, 2)) - 0.5
-        draw.rectangle([tuple(corners[0]), tuple(corners[1])], outline=_BOX_COLOUR, width=1)
-    for ring in rings:
-        # Pillow puts a pixel's centre at whole numbers, rosgeo at halves.
-        draw.line([tuple(p) for p in place(ring) - 0.5], fill=_OUTLINE_COLOUR, width=width, joint="curve")
+def _score(run: SegmentRun, row: int) -> float:
+    return float(run.result["rosgeo_score"].iloc[row])
+
+
+def _drawn(
+    pixels: Image.Image, size: tuple[int, int], marks: list[tuple[FloatArray, list[FloatArray], float]], place: _Place
+) -> Image.Image:
+    """Boxes and outlines over a picture that is resized to `size`; the last lie on top."""
+    large = pixels.resize((size[0] * _SMOOTH, size[1] * _SMOOTH), Image.Resampling.NEAREST)
+    draw = ImageDraw.Draw(large)
+    for box, rings, _ in marks:
+        if np.isfinite(box).all():
+            x0, y0, x1, y1 = box
+            corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)])
+            _line(draw, place(corners), _BOX_COLOUR if rings else _MISSED_COLOUR, 1.0)
+    for _, rings, score in marks:
+        for ring in rings:
+            _line(draw, place(ring), colour_of(score), 1.5)
+    return large.reduce(_SMOOTH)
+
+
+def _line(draw: ImageDraw.ImageDraw, points: FloatArray, colour: str, width: float) -> None:
+    """A line with a dark casing, so that it is seen on any ground."""
+    # Pillow puts a pixel's centre at whole numbers, rosgeo at halves.
+    path = [tuple(p) for p in points * _SMOOTH - 0.5]
+    draw.line(path, fill=_CASING, width=round((width + 1.0) * _SMOOTH), joint="curve")
+    draw.line(path, fill=colour, width=round(width * _SMOOTH), joint="curve")
+
+
+def _panel(run: SegmentRun, source: RasterSource, shown: int, on_raster: int, overview: Image.Image) -> Image.Image:
+    """Legend with counts, scale bar of the overview, and what the sheet shows."""
+    statuses = run.result["rosgeo_status"].to_numpy(dtype=object)
+    colours = [
+        colour_of(score)
+        for score, missing in zip(run.result["rosgeo_score"], run.result.geometry.isna(), strict=True)
+        if not missing and math.isfinite(score)
+    ]
+    lines: list[tuple[str | None, str]] = [(None, f"{len(statuses)} boxes"), (None, "rosgeo_score of the outlines:")]
+    lines += [(colour, f"{low:.2f} to {high:.2f}: {colours.count(colour)}") for low, high, colour in reversed(SCORE_COLOURS)]
+    lines.append((_BOX_COLOUR, "box"))
+    missed = int(run.result.geometry.isna().sum())
+    if missed:
+        lines.append((_MISSED_COLOUR, f"box without an outline: {missed}"))
+        words = [word for word in dict.fromkeys(statuses) if word != "ok"]
+        lines += [(None, f"      {word}: {int((statuses == word).sum())}") for word in words]
+    bar_line = len(lines) + 1
+    lines += [(None, "")] * 3
+    if on_raster:
+        lines.append((None, f"Below: the {shown} worst of {on_raster}" if shown < on_raster else "Below: worst scores first"))
+    panel = Image.new("RGB", (_PANEL, _LINE * len(lines) + 2 * _MARGIN), _PAPER)
+    draw, font = ImageDraw.Draw(panel), ImageFont.load_default(_TEXT)
+    for number, (colour, words) in enumerate(lines):
+        y = _MARGIN + number * _LINE
+        if colour is not None:
+            draw.rectangle((_MARGIN, y, _MARGIN + 30, y + _TEXT + 2), fill=_SWATCH)
+            draw.line((_MARGIN + 3, y + 9, _MARGIN + 27, y + 9), fill=_CASING, width=5)
+            draw.line((_MARGIN + 3, y + 9, _MARGIN + 27, y + 9), fill=colour, width=3)
+        draw.text((_MARGIN + (40 if colour is not None else 0), y), words, fill=_INK, font=font)
+    height, width = source.grid.shape
+    ground, unit = ground_of_pixel(source.grid, np.array([width / 2, height / 2]))
+    bar = scale_bar(ground * width / overview.width, unit, _PANEL - 4 * _MARGIN)
+    _draw_bar(draw, bar, (_MARGIN, _MARGIN + bar_line * _LINE + _LINE), _INK, _PAPER)
+    return panel
+
+
+def _draw_bar(draw: ImageDraw.ImageDraw, bar: ScaleBar, at: tuple[float, float], colour: str, casing: str) -> None:
+    """A scale bar whose left end is at a point, with its words above."""
+    x, y = at
+    for ink, width in ((casing, 4), (colour, 2)):
+        draw.line([(x, y - 5), (x, y), (x + bar.length, y), (x + bar.length, y - 5)], fill=ink, width=width)
+    draw.text((x + 3, y - 22), bar.words, fill=colour, stroke_width=2, stroke_fill=casing, font=ImageFont.load_default(_TEXT))

@@ -62,7 +62,8 @@ ROOMS = {
     "info": room("errors types geometry raster vector", f"{BASIS} rasterio pyogrio pyarrow"),
     "doctor": room(f"{LINE} provenance pipeline", None),
     "stac": room("errors types geometry raster vector", f"{BASIS} rasterio shapely antimeridian"),
-    "preview": room(f"{LINE} pipeline", None),
+    "scale_bar": room("types", "numpy pyproj"),
+    "preview": room(f"{LINE} pipeline scale_bar scene_picture", f"{BASIS} PIL shapely"),
     "drafts": room(f"{LINE} options prompts pipeline tiles", f"{BASIS} geopandas shapely"),
     "session": room(f"{LINE} options drafts provenance widget", "geopandas pyproj"),
     "scene_picture": room("errors types geometry raster vector inference.crops", BASIS),
@@ -83,7 +84,7 @@ ROOMS = {
     "__main__": room("cli", ""),
     "demo": room("", ""),
 }
-FORBIDDEN = {"training": {"rasterio", "geopandas", "rioxarray", "pyogrio"}, "preview": set(), "cli": set(), "doctor": set()}
+FORBIDDEN = {"training": {"rasterio", "geopandas", "rioxarray", "pyogrio"}, "cli": set(), "doctor": set()}
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rosgeo.cli.options import ProgressBar, device_option, quiet_option
+from rosgeo.cli.options import ProgressBar, crop_choices, device_option, quiet_option
 
 if TYPE_CHECKING:
     from rosgeo.geometry.windows import CropPolicy
@@ -35,8 +34,11 @@ __all__ = ["evaluate_command"]
 @click.option("--adapter", metavar="PATH", help="As for rosgeo segment.")
 @click.option("--mask-token", type=click.Choice(["hq", "sam", "sum"]), help="As for rosgeo segment.")
 @click.option("--input-size", type=click.IntRange(1), metavar="PX", help="As for rosgeo segment.")
-@click.option("--crop-factor", type=float, metavar="F", help="Side of a crop over the box's longer side.")
-@click.option("--share-factor", type=float, metavar="F", help="Boxes share crops, as for rosgeo segment.")
+@click.option("--crop", default="auto", show_default=True, type=click.Choice(["auto", "paper"]), help="As for rosgeo segment.")
+@click.option("--crop-side", type=int, metavar="PX", help="Side of a paper crop.  [default: 512]")
+@click.option("--crop-factor", type=float, metavar="F", help="Side of an auto crop over the box's longer side.")
+@click.option("--share/--no-share", default=False, show_default=True, help="As for rosgeo segment.")
+@click.option("--share-factor", type=float, metavar="F", help="As for rosgeo segment.")
 @click.option(
     "--baselines/--no-baselines",
     default=True,
@@ -79,8 +81,6 @@ def evaluate_command(
     runs: tuple[str, ...],
     json_path: Path | None,
     picture: Path | None,
-    crop_factor: float | None,
-    share_factor: float | None,
     quiet: bool,
     **choices: Any,
 ) -> None:
@@ -96,7 +96,6 @@ def evaluate_command(
     rosgeo evaluate data/val --model sam_vit_l_0b3195.pth --ablate pipeline
     rosgeo evaluate data/val --ablate training --run runs/joint --run runs/alternate
     """  # noqa: D301 - the \\b is click's own mark, a backspace
-    from rosgeo.geometry.windows import CropPolicy
     from rosgeo.inference.predict import Segmenter
     from rosgeo.model.registry import open_model
     from rosgeo.training.evaluate import evaluate
@@ -107,8 +106,7 @@ def evaluate_command(
         raise click.UsageError("--ablate training and --run come together: the runs to compare")
     if labels is not None and frame_masks is not None:
         raise click.UsageError("--labels are of a raster and --frame-masks of video frames; expected one of them")
-    policy = CropPolicy() if crop_factor is None else CropPolicy(factor=crop_factor)
-    policy = policy if share_factor is None else replace(policy, share=share_factor)
+    policy = crop_choices(choices)
     objects = _every(_objects(data, labels, layer, class_column, frame_masks), every)
     device = choices.pop("device")
     if ablate == "training":

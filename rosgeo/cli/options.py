@@ -8,11 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-__all__ = ["FILE", "ProgressBar", "cluster_client", "device_option", "quiet_option"]
+if TYPE_CHECKING:
+    from rosgeo.geometry.windows import CropPolicy
+
+__all__ = ["FILE", "ProgressBar", "cluster_client", "crop_choices", "device_option", "quiet_option"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -23,6 +26,15 @@ quiet_option: Decorator = click.option("-q", "--quiet", is_flag=True, help="No p
 device_option: Decorator = click.option(
     "--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda, cuda:N or mps."
 )
+
+
+def crop_choices(choices: dict[str, Any]) -> CropPolicy:
+    """The crop policy of a command's options; takes them out of `choices`."""
+    from rosgeo.options import crop_policy
+
+    share, number = choices.pop("share"), choices.pop("share_factor")
+    named = {key: choices.pop(key) for key in ("crop", "crop_factor", "crop_side")}
+    return crop_policy(share=share if number is None else number, **named)
 
 
 @contextmanager

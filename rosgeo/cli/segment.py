@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from rosgeo.cli.beside import Beside
-from rosgeo.cli.options import FILE, ProgressBar, cluster_client, device_option, quiet_option
+from rosgeo.cli.options import FILE, ProgressBar, cluster_client, crop_choices, device_option, quiet_option
 
 if TYPE_CHECKING:
     from rosgeo.options import SegmentOptions
@@ -108,13 +107,13 @@ def _holes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> f
     "--share/--no-share",
     default=False,
     show_default=True,
-    help="Boxes near each other share a crop: fewer encoder passes, coarser objects.",
+    help="Boxes near each other share a crop: fewer encoder passes. Objects are coarser in auto crops, the same in paper ones.",
 )
 @click.option(
     "--share-factor",
     type=float,
     metavar="F",
-    help="Side of a shared crop over the longer side of each of its boxes, at most.  [default: 3]",
+    help="Side of a shared auto crop over the longer side of each of its boxes, at most.  [default: 3]",
 )
 @click.option("--crop-factor", type=float, metavar="F", help="Side of an auto crop over the box's longer side.")
 @click.option(
@@ -242,18 +241,12 @@ _OF_THE_OUTLINE = ("outline", "parts", "min_area", "simplify", "fill_holes", "or
 
 def segment_options(choices: dict[str, Any]) -> SegmentOptions:
     """The options of a run, from the values of the options of ``rosgeo segment``."""
-    from rosgeo.geometry.windows import CropPolicy
-    from rosgeo.options import SHARE_FACTOR, SegmentOptions
+    from rosgeo.options import SegmentOptions
     from rosgeo.raster.bands import parse_bands
     from rosgeo.vector.polygonize import OutlineOptions
 
-    policy = CropPolicy(mode=choices["crop"])
-    if choices["crop_factor"] is not None:
-        policy = replace(policy, factor=choices["crop_factor"])
-    if choices["crop_side"] is not None:
-        policy = replace(policy, paper_side=choices["crop_side"])
-    if choices["share"] or choices["share_factor"] is not None:
-        policy = replace(policy, share=choices["share_factor"] or SHARE_FACTOR)
+    choices = dict(choices)
+    policy = crop_choices(choices)
     outline = OutlineOptions(**{key: choices[key] for key in _OF_THE_OUTLINE})
     same = (
         "resample",

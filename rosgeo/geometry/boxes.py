@@ -21,6 +21,9 @@ coordinates, which differ between a scene and a clip of it."""
 
 _SEGMENTS_A_SIDE = 16
 
+_ROWS_AT_ONCE = 8192
+"""Densified outlines are some hundred times as large as boxes: so many are held at a time, that memory does not grow with the layer."""
+
 
 def usable_geometries(geometries: npt.NDArray[Any]) -> BoolArray:
     """Which geometries are prompts: not null, not empty, finite, with an area.
@@ -74,8 +77,9 @@ def boxes_to_px(geometries: npt.NDArray[Any], crs: CRS | None, grid: RasterGrid,
     """
     geoms = np.asarray(geometries, dtype=object)
     xyxy = np.full((len(geoms), 4), np.nan)
-    rows = np.flatnonzero(usable_geometries(geoms))
-    if len(rows):
+    usable = np.flatnonzero(usable_geometries(geoms))
+    for start in range(0, len(usable), _ROWS_AT_ONCE):
+        rows = usable[start : start + _ROWS_AT_ONCE]
         points, owner = _outline_points(geoms[rows])
         if not in_pixels:
             points = grid.mapping.to_px(transform_points(points, crs, grid.crs))

@@ -101,7 +101,7 @@ def plan_windows(xyxy: FloatArray, shape: tuple[int, int], policy: CropPolicy) -
     order: list[IntArray] = []
     spatial, squares = _spatial_order(xyxy, _TILE_SIDE_PX)
     for rows in np.split(spatial, np.flatnonzero(np.diff(squares)) + 1):
-        shared, within = share_windows(xyxy[rows], policy)
+        shared, within = share_windows(xyxy[rows], policy, shape)
         windows.update(zip(rows.tolist(), shared, strict=True))
         order.append(rows[within])
     return [windows[i] for i in range(len(xyxy))], np.concatenate(order)

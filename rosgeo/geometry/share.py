@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rosgeo.geometry.windows import MAX_READ_SIDE, CropPolicy, auto_window
+from rosgeo.geometry.windows import MAX_READ_SIDE, CropPolicy, auto_window, paper_window, plan_window
 from rosgeo.types import BoolArray, CropWindow, FloatArray, IntArray
 
 __all__ = ["MAX_SHARERS", "share_windows"]
@@ -16,29 +16,33 @@ _NEIGHBOURS = 96
 """Boxes that a window's place is chosen by. A window has room for few boxes that do not overlap; this is for ones that do."""
 
 
-def share_windows(xyxy: FloatArray, policy: CropPolicy) -> tuple[list[CropWindow], IntArray]:
+def share_windows(xyxy: FloatArray, policy: CropPolicy, shape: tuple[int, int]) -> tuple[list[CropWindow], IntArray]:
     """Windows for boxes in the pixel frame, as few as the policy's `share` allows.
 
     Parameters
     ----------
     xyxy : float64 array (N, 4)
-        Boxes in the pixel frame, clipped to the raster.
+        Boxes in the pixel frame, clipped to the raster, but for the mode ``paper``.
     policy : CropPolicy
-        `share` is the largest side of a window over the longer side of any box in it; `factor` says how far a box stays from the window's
-        edge: ``(factor - 1) / 2`` of its longer side, as in a crop of its own.
+        `share` is the largest side of a window over the longer side of any box in it; under ``paper`` windows have the side that they have
+        alone, whatever `share` is. `factor` says how far a box stays from the window's edge: ``(factor - 1) / 2`` of its longer side, as in
+        an ``auto`` crop of its own.
+    shape : (int, int)
+        Height and width of the raster.
 
     Returns
     -------
     windows : list of CropWindow
-        One for each box. A box that shares with none has the window of `auto_window`.
+        One for each box. A box that shares with none has the window of `plan_window`.
     order : int64 array (N,)
         Rows, those of one window one after the other.
 
     Notes
     -----
-    Greedy, from the smallest box up, since the smallest box of a window bounds its side: the window's place is the one, of those whose
-    left and top edges touch the surroundings of some box, that holds the most boxes without a window. It is then shrunk to what it
-    holds, which shows its boxes as large as can be. Zero boxes give zero windows.
+    Greedy, from the smallest box up, since the smallest box of a window bounds its side, or from the top left one on where windows have
+    one side: the window's place is the one, of those whose left and top edges touch the surroundings of some box, that holds the most
+    boxes without a window. It is then shrunk to what it holds, which shows its boxes as large as can be, or laid with its centre on
+    theirs. Zero boxes give zero windows.
     """
     side = (xyxy[:, 2:] - xyxy[:, :2]).max(axis=1) if len(xyxy) else np.zeros(0)
     margin = side[:, None] * (policy.factor - 1) / 2
@@ -46,15 +50,20 @@ def share_windows(xyxy: FloatArray, policy: CropPolicy) -> tuple[list[CropWindow
     waiting = np.ones(len(xyxy), dtype=bool)
     windows: list[CropWindow | None] = [None] * len(xyxy)
     order: list[int] = []
-    for first in np.lexsort((xyxy[:, 0], xyxy[:, 1], side)):
+    # Pixels less than allowed, since windows are of whole ones.
+    room = np.minimum(policy.share * side - 1.0, MAX_READ_SIDE)
+    if policy.mode == "paper":
+        room = np.full(len(xyxy), policy.paper_side - 2.0)
+    for first in np.lexsort((xyxy[:, 0], xyxy[:, 1], room)):
         if not waiting[first]:
             continue
-        members = _members(int(first), around, side, waiting, policy)
+        members = _members(int(first), around, float(room[first]), waiting)
         if len(members) == 1:
-            window = auto_window(xyxy[first], policy.factor, policy.min_side)
+            window = plan_window(xyxy[first], shape, policy)
         else:
             union = np.concatenate([around[members, :2].min(axis=0), around[members, 2:].max(axis=0)])
-            window = auto_window(union, 1.0, policy.min_side)
+            paper = policy.mode == "paper"
+            window = paper_window(union, shape, policy.paper_side) if paper else auto_window(union, 1.0, policy.min_side)
         waiting[members] = False
         for row in members:
             windows[row] = window
@@ -62,10 +71,8 @@ def share_windows(xyxy: FloatArray, policy: CropPolicy) -> tuple[list[CropWindow
     return [window for window in windows if window is not None], np.array(order, dtype=np.int64)
 
 
-def _members(first: int, around: FloatArray, side: FloatArray, waiting: BoolArray, policy: CropPolicy) -> IntArray:
-    """Rows of the boxes that share a window with box `first`, the smallest of them; itself the first."""
-    # A pixel less than allowed, since the window is of whole pixels.
-    room = min(policy.share * side[first] - 1.0, float(MAX_READ_SIDE))
+def _members(first: int, around: FloatArray, room: float, waiting: BoolArray) -> IntArray:
+    """Rows of the boxes that share a window of the side `room` with box `first`; itself the first."""
     alone = np.array([first])
     own = around[first]
     if (own[2:] - own[:2]).max() > room:

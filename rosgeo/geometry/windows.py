@@ -35,7 +35,8 @@ class CropPolicy:
         Side of a ``paper`` or ``tiles`` window, in raster pixels (512 in the paper: twice enlarged, it fills SAM's input of 1024).
     share : float
         Boxes near each other share an ``auto`` window of at most this many times the longer side of each; 0: one object a window. The
-        larger, the fewer encoder passes, and the smaller the objects that the model sees. See `share_windows`.
+        larger, the fewer encoder passes, and the smaller the objects that the model sees. Under ``paper`` any number above 0 lets the
+        boxes share windows of the side that they have alone, so that objects keep their size. See `share_windows`.
     """
 
     mode: Literal["auto", "paper", "tiles", "whole"] = "auto"
@@ -53,8 +54,8 @@ class CropPolicy:
             raise OptionError(
                 f"share factor {self.share}: expected more than the crop factor {self.factor} and at most 16, or 0 for none"
             )
-        if self.share and self.mode != "auto":
-            raise OptionError(f"boxes share crops of mode auto alone; crop is {self.mode!r}. Leave --share out, or --crop.")
+        if self.share and self.mode in ("tiles", "whole"):
+            raise OptionError(f"crops of mode {self.mode!r} are shared as they are. Leave --share out, or --crop.")
 
 
 def clip_box(box_px: FloatArray, shape: tuple[int, int]) -> FloatArray:

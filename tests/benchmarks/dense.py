@@ -68,6 +68,8 @@ def main() -> None:
     parser.add_argument("scene")
     parser.add_argument("layers")
     parser.add_argument("--model", default="rosgeo-small")
+    parser.add_argument("--crop", default="auto", choices=["auto", "paper"], help="of the baseline, too")
+    parser.add_argument("--crop-side", type=int, default=512, help="of paper crops")
     parser.add_argument("--share", type=float, action="append", help="share factors  [3]")
     parser.add_argument("--input-size", type=int, action="append", help="of the shared crops  [the model's own]")
     parser.add_argument("--count", type=int, help="only the first so many boxes")
@@ -78,7 +80,7 @@ def main() -> None:
     labels = gpd.read_file(arguments.layers, layer="labels")[: arguments.count] if has_labels else None
     if labels is not None:
         labels.geometry = labels.geometry.make_valid()
-    plain = SegmentOptions(model=arguments.model)
+    plain = SegmentOptions(model=arguments.model, crop=CropPolicy(arguments.crop, paper_side=arguments.crop_side))
     slow = open_segmenter(replace(plain, precision="float32"))
     seconds, masks = reference_loop(arguments.scene, boxes, plain, slow)
     base, n = seconds / len(boxes), len(boxes)
@@ -93,7 +95,7 @@ def main() -> None:
     runs = [(0.0, slow.input_size)] + [(share, size) for share in (arguments.share or [3.0]) for size in sizes]
     alone: gpd.GeoSeries | None = None
     for share, size in runs:
-        options = replace(plain, crop=CropPolicy(share=share), input_size=size)
+        options = replace(plain, crop=replace(plain.crop, share=share), input_size=size)
         segmenter = open_segmenter(options)
         with open_source(arguments.scene) as source:
             windows = [w for tile in prepare(source, boxes, options).plan.tiles for w in tile.windows]
@@ -102,7 +104,7 @@ def main() -> None:
         took = (time.perf_counter() - started) / n
         alone = run.result.geometry if alone is None else alone
         figures = {
-            "row": f"--share-factor {share:g}" if share else "--no-share",
+            "row": f"--crop {arguments.crop} " + (f"--share-factor {share:g}" if share else "--no-share"),
             "input_size": size,
             "passes_an_object": len(set(windows)) / max(len(windows), 1),
             "objects_a_second": 1 / took,

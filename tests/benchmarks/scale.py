@@ -70,6 +70,8 @@ def plot(path: str, points: Points, x: str, y: str, *, log: bool) -> None:
     axes.set(xlabel=x, ylabel=y, ylim=(0, 1.25 * max(v for _, v in points)))
     if log:
         axes.set_xscale("log")
+    else:
+        axes.set_xticks([x for x, _ in points])
     axes.grid(color="0.9")
     figure.savefig(path)
 
@@ -145,7 +147,7 @@ def boxes(counts: list[int]) -> Points:
                 f"| {count:,} | {what} | {times['plan']:.1f} | {times['run']:.1f} | {times['write']:.1f} | {peak / 1e6:.0f} |",
                 flush=True,
             )
-            points.append((count, count / sum(times.values())))
+            points.append((count, count / (times["plan"] + times["write"])))
     return points
 
 
@@ -181,7 +183,7 @@ def main() -> None:
         points, axes, log = memory(arguments.count), ("side of the raster, px", "peak memory, MB"), True
     elif arguments.what == "boxes":
         counts = [int(n) for n in (arguments.counts or "1000,10000,100000").split(",")]
-        points, axes, log = boxes(counts), ("boxes", "boxes a second, with a stand-in"), True
+        points, axes, log = boxes(counts), ("boxes", "boxes planned and written a second"), True
     else:
         counts = [int(n) for n in (arguments.counts or "1,2").split(",")]
         points, axes, log = workers(counts, arguments.count), ("processes of one thread", "objects a second"), False
