@@ -16,6 +16,7 @@ from rosgeo.clip_layer import read_outlines
 from rosgeo.errors import CRSMismatchError, TracksError
 from rosgeo.geometry.mapping import HomographyMapping
 from rosgeo.options import SegmentOptions
+from rosgeo.prepare_video import VideoOptions, prepare_video
 from rosgeo.raster.frames import FrameSequence, open_frames
 from rosgeo.raster.georef import Georeference
 from rosgeo.tracks.sets import write_davis
@@ -45,9 +46,13 @@ def assert_same(found: ClipOutlines, wanted: ClipOutlines, tolerance: float) -> 
 
 
 def test_pixels_come_back(tmp_path: Path) -> None:
-    done = run(write_frames(tmp_path / "clip", 3), tmp_path / "out.gpkg", category=["car", "ship"] * 3)
+    folder = write_frames(tmp_path / "clip", 3)
+    done = run(folder, tmp_path / "out.gpkg", category=["car", "ship"] * 3)
     assert_same(read_outlines(tmp_path / "out.gpkg", done.frames), done.outlines, 1e-6)
     assert_same(read_outlines(done.result, done.frames), done.outlines, 1e-6)
+    # On another day.
+    later = prepare_video(folder, moving_tracks(range(10, 13), first_frame=10), SegmentOptions(), VideoOptions()).frames
+    assert_same(read_outlines(tmp_path / "out.gpkg", later), done.outlines, 1e-6)
 
 
 @pytest.mark.parametrize("crs", [None, "EPSG:4326"])
