@@ -72,6 +72,7 @@ ROOMS = {
     "webmap": room("errors types geometry raster scene_picture", f"{BASIS} PIL rasterio shapely folium"),
     "widget": room("errors types session raster scene_picture inference.crops", f"{BASIS} PIL shapely anywidget traitlets"),
     "accessor": room("pipeline plotting", ""),
+    "clip_layer": room("errors types vector tracks.values", "numpy geopandas shapely"),
     "clip_preview": room("errors types tracks vector", "numpy shapely PIL av"),
     "qgis": room("errors", "qgis"),  # the Processing script runs in QGIS's own Python
     "cli": room(
