@@ -26,6 +26,8 @@ __all__ = ["describe", "may_be_weights"]
 
 _COVERAGE_SIDE = 1024
 _LAYER_KINDS = {"result", "layer"}
+_RESULT_COLUMNS = {"rosgeo_id", "ros_status", "ros_model"}
+"""By which the result of a run is known in a Shapefile, which cannot hold the record."""
 _OF_WEIGHTS = ("*.safetensors", "adapter_config.json", "adapter_model.*", "*.bin")
 """Files in the folder of a training run or an adapter."""
 _OF_LAYOUT = ("img", "boxes", "onehotmask")
@@ -58,8 +60,8 @@ def describe(path: str | Path) -> Facts:
     Returns
     -------
     dict
-        Plain values for JSON. ``kind``: ``result`` (with ``record``), ``scene``, ``layer``, ``training layout`` or ``stac item``; what
-        else there is depends on it.
+        Plain values for JSON. ``kind``: ``result`` (with ``record``; a Shapefile holds none), ``mask raster`` (likewise), ``scene``,
+        ``layer``, ``training layout`` or ``stac item``; what else there is depends on it.
 
     Raises
     ------
@@ -229,13 +231,24 @@ def _raster(name: str) -> Facts | None:
     except (RasterError, InputFileNotFoundError):
         return None
     with rasterio.open(name) as dataset:
+        record = _record_of(dataset.tags().get("rosgeo"))
         return {
             **facts,
+            **({} if record is None else {"kind": "mask raster", "values": dataset.descriptions[0], "record": record}),
             "format": dataset.driver,
             "nodata": [None if v is None else float(v) for v in dataset.nodatavals],
             "block": list(dataset.block_shapes[0]),
             "overviews": dataset.overviews(1),
         }
+
+
+def _record_of(text: str | None) -> Facts | None:
+    """A run's record from a file's metadata; None where it is somebody else's text."""
+    try:
+        record = json.loads(text or "")
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def _georeferencing(source: Any) -> str | None:
@@ -263,4 +276,6 @@ def _layer(name: str) -> Facts | None:
         info["driver"], int(info["features"]), [str(f) for f in info["fields"]], info["crs"], [info["geometry_type"]],
         info["total_bounds"], record,
     )  # fmt: skip
+    if record is None and set(facts["columns"]) >= _RESULT_COLUMNS:
+        facts |= {"kind": "result", "note": "without the run's record, which this file does not hold"}
     return {**facts, "layer": layers[main], "further_layers": [x for i, x in enumerate(layers) if i != main]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,6 +31,7 @@ __all__ = ["check_mask_raster", "write_mask_raster"]
 
 _BLOCK = 512
 _GCPS_A_SIDE = 5
+_DESCRIPTIONS = {"mask": "1 inside an outline", "row": "rosgeo_id + 1"}
 
 
 def check_mask_raster(path: str | Path, *, overwrite: bool, inputs: tuple[str, ...] = ()) -> None:
@@ -40,7 +42,13 @@ def check_mask_raster(path: str | Path, *, overwrite: bool, inputs: tuple[str, .
 
 
 def write_mask_raster(
-    scene: Any, result: gpd.GeoDataFrame, path: str | Path, *, values: Literal["mask", "row"] = "mask", block: int = 4 * _BLOCK
+    scene: Any,
+    result: gpd.GeoDataFrame,
+    path: str | Path,
+    *,
+    values: Literal["mask", "row"] = "mask",
+    record: dict[str, Any] | None = None,
+    block: int = 4 * _BLOCK,
 ) -> None:
     """Write the outlines of a result as a Cloud Optimized GeoTIFF on the grid of its scene.
 
@@ -55,6 +63,8 @@ def write_mask_raster(
     values : {"mask", "row"}
         ``mask``: uint8, 1 inside an outline. ``row``: uint32, the row's ``rosgeo_id`` plus 1, the later one where two overlap. Both 0
         elsewhere, which is the file's nodata.
+    record : dict, optional
+        The run's record, kept in the file's metadata under ``rosgeo``.
     block : int
         Pixels a side of what is held in memory at once.
 
@@ -101,6 +111,9 @@ def write_mask_raster(
         try:
             with rasterio.open(blocks, "w", **_profile(grid, kind)) as dataset:
                 _georeference(dataset, grid, georeferenced)
+                dataset.set_band_description(1, _DESCRIPTIONS[values])
+                if record is not None:
+                    dataset.update_tags(rosgeo=json.dumps(record))
                 with dask.config.set(scheduler="threads"):
                     # One writer at a time, while other threads burn the next blocks.
                     target_band: Any = _Band(dataset)

@@ -36,7 +36,10 @@ __all__ = ["plot"]
 
 _COLUMNS = 6
 _CELL_INCHES = 1.7
-_OVERVIEW_INCHES = 8.0
+_OVERVIEW_INCHES, _LEAST_INCHES = 8.0, 2.5
+"""The overview's height at most and at least; the legend needs some."""
+_BESIDE_INCHES, _BELOW_INCHES = 2.0, 0.4
+"""What legend and axes take of the overview's width and height."""
 _BOX_COLOUR = "#40c8ff"
 _AROUND = 0.05
 """Ground round the outlines that the overview shows, over their extent."""
@@ -95,13 +98,12 @@ def plot(
         asked = None if prompts is None else boxes_on(prompts, source)
         chosen = _worst(result, outlines, asked)[:objects]
         rows = math.ceil(len(chosen) / _COLUMNS)
-        figure = figure_class(
-            figsize=(_COLUMNS * _CELL_INCHES, _OVERVIEW_INCHES + rows * (_CELL_INCHES + 0.25)), layout="constrained"
-        )
-        cells = figure.add_gridspec(1 + rows, _COLUMNS, height_ratios=[_OVERVIEW_INCHES, *[_CELL_INCHES + 0.25] * rows])
+        picture = read_picture(reader, max_side, None if whole else _extent_px(outlines, asked, grid))
+        above = _overview_inches(picture, grid)
+        figure = figure_class(figsize=(_COLUMNS * _CELL_INCHES, above + rows * (_CELL_INCHES + 0.25)), layout="constrained")
+        cells = figure.add_gridspec(1 + rows, _COLUMNS, height_ratios=[above, *[_CELL_INCHES + 0.25] * rows])
         overview = figure.add_subplot(cells[0, :])
-        extent = None if whole else _extent_px(outlines, asked, grid)
-        _show(overview, read_picture(reader, max_side, extent), grid)
+        _show(overview, picture, grid)
         scores = result["rosgeo_score"].to_numpy(dtype=np.float64)
         for row in range(len(result)):
             _draw(overview, outlines[row], None if asked is None else asked[row], scores[row], 1.0)
@@ -156,19 +158,38 @@ def _show(axes: Axes, picture: ScenePicture, grid: RasterGrid) -> None:
 
     height, width = picture.valid.shape
     t = picture_transform(grid) * picture.to_px
+    low, high = _map_extent(picture, grid)
     rgba = np.dstack([picture.rgb, np.where(picture.valid, 255, 0).astype(np.uint8)])
     # Cells of the picture, edge to edge, and from there to the map.
     to_map = Affine2D(np.array([[t.a, t.b, t.c], [t.d, t.e, t.f], [0, 0, 1]]))
     axes.imshow(rgba, extent=(0, width, height, 0), interpolation="nearest", transform=to_map + axes.transData, zorder=0)
-    corners = np.array([t * corner for corner in ((0, 0), (width, 0), (width, height), (0, height))])
-    low, high = corners.min(axis=0), corners.max(axis=0)
     axes.set_xlim(low[0], high[0])
     axes.set_ylim(low[1], high[1])
-    geographic = grid.crs is not None and grid.crs.is_geographic
-    # A degree of longitude is shorter than one of latitude.
-    axes.set_aspect(1 / math.cos(math.radians(float((low + high)[1] / 2))) if geographic else 1.0)
+    axes.set_aspect(_aspect(low, high, grid))
     axes.tick_params(labelsize=7)
     axes.ticklabel_format(useOffset=False, style="plain")
+
+
+def _map_extent(picture: ScenePicture, grid: RasterGrid) -> tuple[FloatArray, FloatArray]:
+    """The least and the largest x and y that a picture shows, in map units."""
+    height, width = picture.valid.shape
+    t = picture_transform(grid) * picture.to_px
+    corners = np.array([t * corner for corner in ((0, 0), (width, 0), (width, height), (0, height))])
+    return corners.min(axis=0), corners.max(axis=0)
+
+
+def _aspect(low: FloatArray, high: FloatArray, grid: RasterGrid) -> float:
+    """How much longer a unit of y is than one of x: a degree of longitude is shorter than one of latitude."""
+    geographic = grid.crs is not None and grid.crs.is_geographic
+    return 1 / math.cos(math.radians(float((low + high)[1] / 2))) if geographic else 1.0
+
+
+def _overview_inches(picture: ScenePicture, grid: RasterGrid) -> float:
+    """As high as the picture is in the figure's width, so that a wide one has no empty paper above and below."""
+    low, high = _map_extent(picture, grid)
+    width, height = high - low
+    shown = (_COLUMNS * _CELL_INCHES - _BESIDE_INCHES) * float(height / width) * _aspect(low, high, grid) + _BELOW_INCHES
+    return min(max(shown, _LEAST_INCHES), _OVERVIEW_INCHES)
 
 
 def _draw(axes: Axes, outline: Any, box: Any, score: float, width: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource, open_source
 from rosgeo.raster.upright import upright_source
 from rosgeo.scale_bar import ScaleBar, ground_of_pixel, scale_bar
-from rosgeo.scene_picture import SCORE_COLOURS, colour_of
+from rosgeo.scene_picture import SCORE_COLOURS, colour_of, read_picture
 from rosgeo.types import FloatArray
 from rosgeo.vector.write import check_output, writing
 
@@ -33,6 +34,8 @@ _MOST_ENLARGED, _ENLARGED_SIDE = 4, 1000
 """Small scenes are enlarged, so that outlines of single pixels can be told apart."""
 _CELL, _GAP = 200, 2
 _MOST_OBJECTS = 64
+_LEAST_COLUMNS = 5
+"""Of the sheet, where there are as many objects: a narrow scene would have them all below each other."""
 _PANEL, _MARGIN, _LINE, _TEXT = 250, 16, 24, 15
 """The legend's width, and its margins, lines and letters, in pixels."""
 _SMOOTH = 2
@@ -79,9 +82,10 @@ def draw_preview(scene: Any, run: SegmentRun, path: str | Path, *, bands: tuple[
         rows = worst_first(run)
         overview = _overview(reader, run, outlines)
         panel = _panel(run, source, min(len(rows), _MOST_OBJECTS), len(rows), overview)
-        sheet = _sheet(reader, run, rows[:_MOST_OBJECTS], outlines, overview.width + panel.width)
+        width = max(overview.width + panel.width, min(len(rows), _LEAST_COLUMNS) * _CELL)
+        sheet = _sheet(reader, run, rows[:_MOST_OBJECTS], outlines, width)
     head = max(overview.height, panel.height)
-    picture = Image.new("RGB", (overview.width + panel.width, head + sheet.height), _PAPER)
+    picture = Image.new("RGB", (width, head + sheet.height), _PAPER)
     picture.paste(overview, (0, 0))
     picture.paste(panel, (overview.width, 0))
     picture.paste(sheet, (0, head))
@@ -112,8 +116,9 @@ def _outlines_px(run: SegmentRun, source: RasterSource) -> list[list[FloatArray]
 
 def _overview(reader: CropReader, run: SegmentRun, outlines: list[list[FloatArray]]) -> Image.Image:
     height, width = reader.source.grid.shape
-    values, _ = reader.source.read_decimated(reader.bands, _SCENE_SIDE)
-    pixels = Image.fromarray(reader.stretch.apply(values).transpose(1, 2, 0))
+    scene = read_picture(reader, _SCENE_SIDE)
+    # Nodata as the crops of the sheet show it, and the model.
+    pixels = Image.fromarray(np.where(scene.valid[..., None], scene.rgb, np.array(PADDING_RGB, dtype=np.uint8)))
     enlarge = max(1, min(_MOST_ENLARGED, _ENLARGED_SIDE // max(pixels.size)))
     size = (pixels.width * enlarge, pixels.height * enlarge)
     scale = np.array([size[0] / width, size[1] / height])
@@ -163,13 +168,19 @@ def _drawn(
     draw = ImageDraw.Draw(large)
     for box, rings, _ in marks:
         if np.isfinite(box).all():
-            x0, y0, x1, y1 = box
-            corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)])
-            _line(draw, place(corners), _BOX_COLOUR if rings else _MISSED_COLOUR, 1.0)
+            _frame(draw, place(box.reshape(2, 2)), _BOX_COLOUR if rings else _MISSED_COLOUR)
     for _, rings, score in marks:
         for ring in rings:
             _line(draw, place(ring), colour_of(score), 1.5)
     return large.reduce(_SMOOTH)
+
+
+def _frame(draw: ImageDraw.ImageDraw, corners: FloatArray, colour: str) -> None:
+    """A box with a dark casing, on whole pixels of the picture: between two of them a line is half as bright."""
+    (x0, y0), (x1, y1) = np.floor(corners) * _SMOOTH
+    for grow, width, ink in ((1, _SMOOTH + 2, _CASING), (0, _SMOOTH, colour)):
+        outer = _SMOOTH - 1 + grow
+        draw.rectangle((x0 - grow, y0 - grow, x1 + outer, y1 + outer), outline=ink, width=width)
 
 
 def _line(draw: ImageDraw.ImageDraw, points: FloatArray, colour: str, width: float) -> None:
@@ -180,26 +191,30 @@ def _line(draw: ImageDraw.ImageDraw, points: FloatArray, colour: str, width: flo
     draw.line(path, fill=colour, width=round(width * _SMOOTH), joint="curve")
 
 
+def _legend(run: SegmentRun, shown: int, on_raster: int) -> tuple[list[tuple[str | None, str]], list[str]]:
+    """Colours and words with counts, and what is said below the scale bar."""
+    statuses = run.result["rosgeo_status"].to_numpy(dtype=object)
+    without = np.asarray(run.result.geometry.isna())
+    colours = [colour_of(score) for score in run.result["rosgeo_score"].to_numpy(dtype=np.float64)[~without]]
+    count = len(statuses)
+    lines: list[tuple[str | None, str]] = [(None, f"{count} box" if count == 1 else f"{count} boxes")]
+    lines.append((None, "rosgeo_score of the outlines:"))
+    lines += [(colour, f"{low:.2f} to {high:.2f}: {colours.count(colour)}") for low, high, colour in reversed(SCORE_COLOURS)]
+    if unscored := colours.count(colour_of(math.nan)):
+        lines.append((colour_of(math.nan), f"without a score: {unscored}"))
+    lines.append((_BOX_COLOUR, "box"))
+    if without.any():
+        lines.append((_MISSED_COLOUR, f"box without an outline: {int(without.sum())}"))
+        lines += [(None, f"      {word}: {number}") for word, number in Counter(statuses[without]).items()]
+    below = [f"Below: the {shown} worst of {on_raster}" if shown < on_raster else "Below: worst scores first"]
+    return lines, [*below, "(row from 0, score or status)"] if on_raster else []
+
+
 def _panel(run: SegmentRun, source: RasterSource, shown: int, on_raster: int, overview: Image.Image) -> Image.Image:
     """Legend with counts, scale bar of the overview, and what the sheet shows."""
-    statuses = run.result["rosgeo_status"].to_numpy(dtype=object)
-    colours = [
-        colour_of(score)
-        for score, missing in zip(run.result["rosgeo_score"], run.result.geometry.isna(), strict=True)
-        if not missing and math.isfinite(score)
-    ]
-    lines: list[tuple[str | None, str]] = [(None, f"{len(statuses)} boxes"), (None, "rosgeo_score of the outlines:")]
-    lines += [(colour, f"{low:.2f} to {high:.2f}: {colours.count(colour)}") for low, high, colour in reversed(SCORE_COLOURS)]
-    lines.append((_BOX_COLOUR, "box"))
-    missed = int(run.result.geometry.isna().sum())
-    if missed:
-        lines.append((_MISSED_COLOUR, f"box without an outline: {missed}"))
-        words = [word for word in dict.fromkeys(statuses) if word != "ok"]
-        lines += [(None, f"      {word}: {int((statuses == word).sum())}") for word in words]
+    lines, below = _legend(run, shown, on_raster)
     bar_line = len(lines) + 1
-    lines += [(None, "")] * 3
-    if on_raster:
-        lines.append((None, f"Below: the {shown} worst of {on_raster}" if shown < on_raster else "Below: worst scores first"))
+    lines += [(None, "")] * 3 + [(None, words) for words in below]
     panel = Image.new("RGB", (_PANEL, _LINE * len(lines) + 2 * _MARGIN), _PAPER)
     draw, font = ImageDraw.Draw(panel), ImageFont.load_default(_TEXT)
     for number, (colour, words) in enumerate(lines):

@@ -59,12 +59,14 @@ def view(
     max_side : int
         Pixels a side of the scene's picture, at most.
     tiles : str, optional
-        A background of folium's, as ``"OpenStreetMap"``, which the browser fetches. Default: none, so that nothing leaves the machine.
+        A background of folium's, as ``"OpenStreetMap"``, which the browser fetches. Default: none, so that no server of maps is told
+        where the scene lies.
 
     Returns
     -------
     folium.Map
-        Outlines coloured by `rosgeo_score`, each with rosgeo's columns as a tooltip.
+        Outlines coloured by `rosgeo_score`, each with rosgeo's columns as a tooltip. Scene and outlines are in the page; the script that
+        shows it, Leaflet, is fetched from the network by the browser, as for every map of folium. `rosgeo.plot` needs none.
 
     Raises
     ------

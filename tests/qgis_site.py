@@ -57,6 +57,6 @@ def in_qgis(tmp_path: Path, name: str, **arguments: Any) -> Any:
     home.mkdir(exist_ok=True)
     environment = {**_CLEAN, "QT_QPA_PLATFORM": "offscreen", "HOME": str(home), "XDG_RUNTIME_DIR": str(home), "LC_ALL": "C.UTF-8"}
     command = [PYTHON, str(Path(__file__).with_name("qgis_inside.py")), name, str(given), str(answer)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=900)
     assert answer.exists(), done.stdout + done.stderr
     return json.loads(answer.read_text(encoding="utf-8"))

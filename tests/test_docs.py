@@ -105,6 +105,12 @@ def test_every_command_has_a_page() -> None:
     assert {path.stem for path in (ROOT / "docs/cli").glob("*.md")} - {"index"} == set(main.commands)
 
 
+def test_the_list_of_questions_leads_to_every_page_of_the_guide() -> None:
+    guide = ROOT / "docs/guide"
+    listed = set(re.findall(r"\]\(([\w-]+\.md)", (guide / "index.md").read_text(encoding="utf-8")))
+    assert listed == {path.name for path in guide.glob("*.md")} - {"index.md"}
+
+
 def shown_commands() -> list[tuple[str, str]]:
     """Page and command line of every ``rosgeo ...`` in a block of code."""
     found = []

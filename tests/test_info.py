@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import rosgeo.demo
 from click.testing import Result
+from PIL import Image
+from rosgeo.errors import FormatLossWarning
 from rosgeo.vector.coco import Picture
 from rosgeo.vector.write import write_results
 
@@ -67,6 +69,28 @@ def test_results_tell_their_record(cli: Cli, tmp_path: Path, name: str) -> None:
     write_results(result_of(), [tmp_path / name], RECORD, picture=Picture("s.tif", GRID))
     (facts,) = told(cli, tmp_path / name)
     assert (facts["kind"], facts["rows"], facts["record"]) == ("result", 5, RECORD)
+
+
+def test_a_shapefile_is_known_by_its_columns(cli: Cli, tmp_path: Path) -> None:
+    with pytest.warns(FormatLossWarning):
+        write_results(result_of(), [tmp_path / "r.shp"], RECORD, picture=Picture("s.tif", GRID))
+    (facts,) = told(cli, tmp_path / "r.shp")
+    assert (facts["kind"], facts["format"], facts["rows"]) == ("result", "ESRI Shapefile", 5)
+    assert "without the run's record" in facts["note"]
+
+
+def test_a_mask_raster_tells_its_run(site: Site, cli: Cli) -> None:
+    run = site.run("scene.tif", "boxes.gpkg", "-o", "r.gpkg", "--mask-raster", "m.tif", "--mask-values", "row")
+    assert run.exit_code == 0, run.output
+    result, mask = told(cli, "r.gpkg", "m.tif")
+    assert (mask["kind"], mask["values"]) == ("mask raster", "rosgeo_id + 1")
+    assert mask["record"] == result["record"]
+    assert "kind:             mask raster" in cli("info", "m.tif").stdout
+
+
+def test_a_picture_without_a_place_has_no_map_units(cli: Cli, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    assert "map units" not in cli("info", tmp_path / "a.png").stdout
 
 
 def test_a_result_in_words(site: Site, cli: Cli) -> None:

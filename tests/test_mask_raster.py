@@ -52,6 +52,7 @@ def test_blocks_are_one_raster(write_raster: WriteRaster, tmp_path: Path, transf
         assert (mask.crs.to_epsg(), mask.nodata, mask.shape) == (32633, 0, (120, 160))
         assert mask.transform.almost_equals(transform, 1e-6)
         assert mask.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG"
+        assert mask.descriptions == ({"mask": "1 inside an outline", "row": "rosgeo_id + 1"}[values],)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mask.tif", "scene.tif"]
 
 

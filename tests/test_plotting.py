@@ -64,6 +64,16 @@ def rendered(figure: Any) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
 
 
+@pytest.mark.parametrize("shape", [(120, 160), (60, 240), (240, 60)])
+def test_the_overview_fills_its_figure(shape: tuple[int, int], write_raster: WriteRaster) -> None:
+    """No empty paper above and below a wide scene; a high one is as high as the figure."""
+    scene = write_raster(array=np.full((3, *shape), 60, dtype=np.uint8))
+    figure = rosgeo.plot(square_result(NORTH_UP, "EPSG:32633"), scene, objects=0, whole=True)
+    dark = np.abs(rendered(figure) - 60).max(axis=2) < 3
+    assert dark.any(axis=1).mean() > 0.75
+    assert 2.5 <= figure.get_figheight() <= 8.0
+
+
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_the_outline_of_a_square_lies_on_its_edge_on_the_screen(name: str, write_raster: WriteRaster) -> None:
     transform = TRANSFORMS[name]

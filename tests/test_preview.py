@@ -18,7 +18,8 @@ from PIL import Image
 from pyproj import CRS
 from rosgeo.errors import NoOverlapWarning
 from rosgeo.geometry.mapping import AffineMapping
-from rosgeo.preview import draw_preview, worst_first
+from rosgeo.inference.crops import PADDING_RGB
+from rosgeo.preview import _legend, draw_preview, worst_first
 from rosgeo.raster.bands import StretchRule
 from rosgeo.scale_bar import ground_of_pixel, scale_bar
 from rosgeo.scene_picture import colour_of
@@ -141,6 +142,50 @@ def test_more_objects_than_the_sheet_has_room_for(write_raster: WriteRaster, tmp
     assert pixels.shape[0] == 480 + math.ceil(64 / (width // cell)) * cell + 2
     assert near(pixels[480 : 480 + cell, :cell], colour_of(0.4)).any()
     assert worst_first(run)[:2] == [79, 0]
+
+
+def test_boxes_are_as_bright_on_all_sides(write_raster: WriteRaster, tmp_path: Path) -> None:
+    """Lines between two pixels would be grey: the legend shows white ones."""
+    _, pixels = drawn(write_raster, tmp_path, {0: 0.9, 1: 0.9, 2: 0.9})
+    x0, y0, x1, y1 = (round(4 * v) for v in BOXES[0])
+    for side in (pixels[y0, x0:x1], pixels[y1, x0:x1], pixels[y0:y1, x0], pixels[y0:y1, x1]):
+        assert (near(side, "#ffffff").mean()) > 0.7  # the ellipse touches each in the middle
+
+
+def test_nodata_is_not_drawn_as_dark_ground(write_raster: WriteRaster, tmp_path: Path) -> None:
+    array = np.full((3, 120, 160), 90, dtype=np.uint8)
+    array[:, 70:, 70:] = 0
+    scene = write_raster(array=array, nodata=0)
+    run = rosgeo.segment_run(
+        scene, px_boxes(BOXES[:1], NORTH_UP, "EPSG:32633"), rosgeo.SegmentOptions(), segmenter=Scores({0: 0.9})
+    )
+    draw_preview(scene, run, tmp_path / "out.png", bands=None, stretch=StretchRule())
+    pixels = np.asarray(Image.open(tmp_path / "out.png").convert("RGB")).astype(int)
+    assert pixels[4 * 100, 4 * 100].tolist() == list(PADDING_RGB)
+    assert pixels[4 * 60, 4 * 60].tolist() == [90] * 3
+
+
+def test_a_narrow_scene_has_its_objects_side_by_side(write_raster: WriteRaster, tmp_path: Path) -> None:
+    scene = write_raster(array=np.full((3, 900, 40), 90, dtype=np.uint8))
+    boxes = px_boxes([(5.0, 50.0 * i, 35.0, 50.0 * i + 40) for i in range(12)], NORTH_UP, "EPSG:32633")
+    run = rosgeo.segment_run(scene, boxes, rosgeo.SegmentOptions(), segmenter=Scores(dict.fromkeys(range(12), 0.9)))
+    draw_preview(scene, run, tmp_path / "out.png", bands=None, stretch=StretchRule())
+    width, height = Image.open(tmp_path / "out.png").size
+    assert width == 1000
+    assert height == 900 + 3 * 200 + 2
+
+
+def test_the_legend_tells_of_rows_as_they_are(write_raster: WriteRaster, tmp_path: Path) -> None:
+    """Rows of a person have an outline and perhaps no score; they are not among the boxes without an outline."""
+    run, _ = drawn(write_raster, tmp_path, {0: 0.9, 1: 0.9, 2: math.nan})
+    run.result.loc[0, "rosgeo_status"] = "corrected"
+    run.result.loc[0, "rosgeo_score"] = math.nan
+    words = [text.strip() for _, text in _legend(run, 3, 3)[0]]
+    assert words[0] == "4 boxes"
+    assert "0.85 to 0.95: 1" in words
+    assert "without a score: 1" in words
+    assert words[-3:] == ["box without an outline: 2", "failed: 1", "outside: 1"]
+    assert _legend(run, 2, 3)[1][0] == "Below: the 2 worst of 3"
 
 
 def test_append_draws_all_rows(

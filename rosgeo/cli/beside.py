@@ -74,7 +74,7 @@ class Beside:
         if self.mask_raster is not None:
             from rosgeo.mask_raster import write_mask_raster
 
-            write_mask_raster(scene, run.result, self.mask_raster, values=self.mask_values)
+            write_mask_raster(scene, run.result, self.mask_raster, values=self.mask_values, record=run.record)
         if self.preview is not None:
             from rosgeo.preview import draw_preview
             from rosgeo.raster.bands import parse_stretch

@@ -40,11 +40,11 @@ def doctor_command(as_json: bool) -> None:
 def _lines(report: dict[str, Any]) -> list[str]:
     lines = []
     for section in ("versions", "system", "devices", "threads", "memory", "environment"):
-        lines += [section, *(f"  {key + ':':28}{value}" for key, value in report[section].items())]
+        lines += [section, *(f"  {key + ':':30}{value}" for key, value in report[section].items())]
     cache = report["cache"]
-    lines += ["cache", *(f"  {k + ':':28}{v}" for k, v in cache.items() if k != "files")]
-    lines += [f"  {name + ':':28}{what}" for name, what in cache.get("files", {}).items()] or ["  (no files)"]
+    lines += ["cache", *(f"  {k + ':':30}{v}" for k, v in cache.items() if k != "files")]
+    lines += [f"  {name + ':':30}{what}" for name, what in cache.get("files", {}).items()] or ["  (no files)"]
     lines.append("self test")
     for check in report["checks"]:
-        lines.append(f"  {check['name'] + ':':28}{'ok' if check['ok'] else 'BROKEN'}, {check['found']} ({check['seconds']} s)")
+        lines.append(f"  {check['name'] + ':':30}{'ok' if check['ok'] else 'BROKEN'}, {check['found']} ({check['seconds']} s)")
     return lines

@@ -55,6 +55,8 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     """A line for each fact; what a record holds is told by name, options that were not given left out."""
     facts = dict(facts)
     record = facts.pop("record", None)
+    if facts.get("kind") == "scene" and facts.get("georeferenced_by") is None:
+        del facts["pixel_size"]  # of no map
     lines = [_line(key.replace("_", " "), _text(key, value)) for key, value in facts.items() if value not in (None, [], {})]
     if record is None:
         return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -138,6 +139,10 @@ def _reader(raster: RasterPixels, process: int) -> CropReader:
     )
     reader.opened = opened  # type: ignore[attr-defined] # stays open as long as the reader is kept
     return reader
+
+
+# Files are closed while what closes them is still there: Python takes modules down in any order.
+atexit.register(_reader.cache_clear)
 
 
 def _picture_crop(picture: UInt8Array, window: CropWindow) -> tuple[UInt8Array, BoolArray]:
