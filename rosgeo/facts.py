@@ -39,9 +39,9 @@ def deciding_options(place: dict[str, Any], facts: dict[str, Any]) -> dict[str, 
 
 
 def run_facts(
-    options: SegmentOptions, segmenter: Segmenter, bands: tuple[int, int, int], stretch: Stretch, axes: str
+    options: SegmentOptions, segmenter: Segmenter, bands: tuple[int, int, int], stretch: Stretch, axes: str | None = None
 ) -> dict[str, Any]:
-    """What a run's record says of model, options and picture."""
+    """What a run's record says of model, options and picture; nothing of `axes` where they are None."""
     model = segmenter.model
     return {
         "model": {
@@ -57,5 +57,5 @@ def run_facts(
         "options": asdict(options),
         "bands": list(bands),
         "stretch": stretch.record(),
-        "axes": axes,
+        **({} if axes is None else {"axes": axes}),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from pyproj import CRS
 
 from rosgeo.drafts import Draft, Drafter, session_options
 from rosgeo.errors import OptionError
+from rosgeo.facts import run_facts
 from rosgeo.options import SegmentOptions
 from rosgeo.provenance import run_record
 from rosgeo.raster.bands import Stretch
@@ -240,24 +241,10 @@ class Session:
         self._state = state
 
     def _record(self, result: gpd.GeoDataFrame) -> dict[str, Any]:
-        segmenter = self._drafter.segmenter
-        model = segmenter.model
         clicks = [len(draft.positive) for draft, _ in self._state.rows]
         return run_record(
             interactive={"objects": len(clicks), "clicks": sum(clicks)},
-            model={
-                "name": model.name,
-                "kind": model.kind,
-                "file": model.path.name,
-                "sha256": model.sha256,
-                "adapter": model.adapter,
-                "input_size": segmenter.input_size,
-            },
-            device=str(segmenter.device),
-            precision=str(segmenter.dtype).removeprefix("torch."),
-            options=asdict(self.options),
-            bands=list(self.bands),
-            stretch=self.stretch.record(),
+            **run_facts(self.options, self._drafter.segmenter, self.bands, self.stretch),
             inputs={"scene": self._drafter.name},
             objects=len(result),
             counts=dict(Counter(result["rosgeo_status"])),

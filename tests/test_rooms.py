@@ -66,7 +66,7 @@ ROOMS = {
     "scale_bar": room("types", "numpy pyproj"),
     "preview": room(f"{LINE} pipeline scale_bar scene_picture", f"{BASIS} PIL shapely"),
     "drafts": room(f"{LINE} options prompts pipeline tiles", f"{BASIS} geopandas shapely"),
-    "session": room(f"{LINE} options drafts provenance widget", "geopandas pyproj"),
+    "session": room(f"{LINE} options drafts facts provenance widget", "geopandas pyproj"),
     "scene_picture": room("errors types geometry raster vector inference.crops", BASIS),
     "plotting": room("errors types geometry raster scene_picture", f"{BASIS} shapely matplotlib"),
     "webmap": room("errors types geometry raster scene_picture", f"{BASIS} PIL rasterio shapely folium"),
