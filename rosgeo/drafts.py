@@ -14,7 +14,7 @@ import numpy as np
 import shapely
 from pyproj import CRS
 
-from rosgeo.errors import NoOverlapWarning, OptionError
+from rosgeo.errors import NoOverlapWarning, OptionError, PixelFrameWarning
 from rosgeo.geometry.boxes import transform_points
 from rosgeo.geometry.plan import make_plan
 from rosgeo.inference.clicks import click_mask
@@ -22,7 +22,7 @@ from rosgeo.inference.crops import PADDING_RGB
 from rosgeo.inference.interactive import EncodedCrop, encode_crop, prompt_crop, takes_points
 from rosgeo.options import SegmentOptions, make_options
 from rosgeo.pipeline import open_segmenter, segment
-from rosgeo.prompts import Prompts, place_boxes, require_reachable
+from rosgeo.prompts import Prompts, prompts_of, require_reachable
 from rosgeo.raster.bands import parse_stretch
 from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource, open_source
@@ -30,15 +30,15 @@ from rosgeo.tiles import TileRunner
 from rosgeo.types import BoolArray, Crop, CropWindow, FloatArray, ObjectMask, RasterGrid, Status, Tile
 from rosgeo.vector.clicked import clicked_polygon
 from rosgeo.vector.polygonize import AnyPolygon, map_precision, polygon_to_map
-from rosgeo.vector.read import PIXEL_CRS, parse_crs
+from rosgeo.vector.read import PIXEL_CRS, Placed, parse_crs, place_layer
 
 if TYPE_CHECKING:
     from rosgeo.inference.predict import Segmenter
 
 __all__ = ["Draft", "Drafter", "session_options"]
 
-_FOR_LAYERS = ("layer", "where", "boxes_crs", "share")
-"""Options of `rosgeo.segment` that say nothing of a box by itself."""
+_FOR_LAYERS = {"layer": None, "where": None, "boxes_crs": None, "y_axis": "auto", "share": None}
+"""Options of `rosgeo.segment` that say nothing of a box by itself, and what they are without one."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Drafter:
         rule = parse_stretch(options.stretch)
         self.out_crs = parse_crs(options.crs, "crs") if options.crs is not None else None
         with open_source(scene) as source:
-            self.name, self.grid = source.name, source.grid
+            self.name, self.grid, self._georeferenced = source.name, source.grid, source.georeferenced
             if self.out_crs is not None:
                 require_reachable(source, self.out_crs)
             # Once, so that all crops are stretched alike.
@@ -128,25 +128,24 @@ class Drafter:
         frame = gpd.GeoDataFrame(
             geometry=[shapely.box(*np.minimum(corners[:2], corners[2:]), *np.maximum(corners[:2], corners[2:]))]
         )
-        boxes_crs = PIXEL_CRS if self._in_pixels(crs) else self.grid.crs if crs is None else parse_crs(crs, "crs")
+        placed = self._placed(frame, crs)
         with open_source(self.scene) as source, warnings.catch_warnings():
             # Is an error here, and says the same.
             warnings.simplefilter("ignore", NoOverlapWarning)
-            prompts = place_boxes(
+            prompts = prompts_of(
                 source,
-                frame,
+                placed,
                 boxes_name="the box",
-                boxes_crs=boxes_crs,
                 axes=self.options.axes,
                 resample=self.options.crop.mode == "auto" and self.options.outline.outline == "smooth",
             )
             plan = make_plan(prompts.boxes_px, prompts.usable, prompts.source.grid.shape, self.options.crop)
             if not plan.tiles:
                 raise OptionError(
-                    f"{said}: expected a box on the raster, of more than a speck; {self.name} spans {_span(source, boxes_crs)}"
+                    f"{said}: expected a box on the raster, of more than a speck; {self.name} spans {_span(source, placed)}"
                 )
             place = self._place(prompts, plan.tiles[0])
-        box = shapely.transform(frame.geometry.iloc[0], lambda points: self._to_map(points, crs))
+        box = placed.to_map(self.grid)[0]
         return self._outlined(Draft(None, "nodata", np.nan, np.nan, box, np.empty((0, 2)), np.empty(0, dtype=bool), place))
 
     def click(self, draft: Draft, x: float, y: float, positive: bool, crs: str | CRS | None) -> Draft:
@@ -154,21 +153,29 @@ class Drafter:
         place = draft.place
         if place.crop is None:
             raise OptionError("the box holds no valid pixel; draw another one")
-        point = self._to_map(np.array([[x, y]], dtype=np.float64), crs)
+        with warnings.catch_warnings():
+            # What is assumed of coordinates was said of the box.
+            warnings.simplefilter("ignore", PixelFrameWarning)
+            placed = self._placed(gpd.GeoDataFrame(geometry=[shapely.Point(x, y)]), crs)
+        point = shapely.get_coordinates(placed.to_map(self.grid)).reshape(1, 2)
         in_crop = place.crop.window.px_to_crop(place.grid.mapping.to_px(point))
         if not (np.isfinite(in_crop).all() and (in_crop >= 0).all() and (in_crop < place.crop.window.size).all()):
             raise OptionError(f"point {x:.10g} {y:.10g} is not in the crop of the box; draw a box that comes nearer to it")
         points = np.concatenate([draft.points_map, point])
         return self._outlined(replace(draft, points_map=points, positive=np.append(draft.positive, bool(positive))))
 
-    def _in_pixels(self, crs: str | CRS | None) -> bool:
-        return self.grid.crs is None or (isinstance(crs, str) and crs.lower() == PIXEL_CRS)
-
-    def _to_map(self, points: FloatArray, crs: str | CRS | None) -> FloatArray:
-        """Points (N, 2) as a user gives them in the raster's map frame."""
-        if self._in_pixels(crs):
-            return self.grid.mapping.to_map(points)
-        return points if crs is None else transform_points(points, parse_crs(crs, "crs"), self.grid.crs)
+    def _placed(self, frame: gpd.GeoDataFrame, crs: str | CRS | None) -> Placed:
+        """A box or a point as a user gives it; see `Session`."""
+        in_pixels = isinstance(crs, str) and crs.lower() == PIXEL_CRS
+        return place_layer(
+            frame,
+            self.grid,
+            georeferenced=self._georeferenced,
+            raster_name=self.name,
+            boxes_name="the box",
+            boxes_crs=PIXEL_CRS if in_pixels else self.grid.crs if crs is None else parse_crs(crs, "crs"),
+            y_axis="down" if in_pixels else "auto",
+        )
 
     def _place(self, prompts: Prompts, tile: Tile) -> Place:
         """Read the crop of a box, and have the model see it."""
@@ -218,14 +225,14 @@ def session_options(given: dict[str, Any]) -> SegmentOptions:
         raise OptionError(
             f"a session has no option {unknown[0]!r}" + (f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(known)}")
         )
-    return make_options(**{**dict.fromkeys(_FOR_LAYERS), **known, **given})
+    return make_options(**{**_FOR_LAYERS, **known, **given})
 
 
-def _span(source: RasterSource, crs: str | CRS | None) -> str:
-    """Where a raster lies, in words."""
+def _span(source: RasterSource, placed: Placed) -> str:
+    """Where a raster lies in the coordinates of a box, in words."""
     grid = source.grid
     corners = np.array([[0, 0], [grid.width, 0], [grid.width, grid.height], [0, grid.height]], dtype=np.float64)
-    if isinstance(crs, CRS):
-        corners = transform_points(grid.mapping.to_map(corners), grid.crs, crs)
+    if not placed.in_pixels:
+        corners = transform_points(grid.mapping.to_map(corners), grid.crs, placed.crs)
     (x0, y0), (x1, y1) = corners.min(axis=0), corners.max(axis=0)
     return f"x {x0:.10g} to {x1:.10g}, y {y0:.10g} to {y1:.10g}"

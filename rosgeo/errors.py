@@ -122,4 +122,4 @@ class OutOfMemoryWarning(RosgeoWarning):
 
 
 class PixelFrameWarning(RosgeoWarning):
-    """Box coordinates are taken as pixels of a raster that has a transform but no CRS."""
+    """In which frame the coordinates of boxes are had to be assumed: pixels or a transform without CRS, y downwards or upwards."""

@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from rosgeo.errors import ClusterError
 from rosgeo.journal import Journal
@@ -18,7 +19,11 @@ from rosgeo.vector.result import ObjectResult
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Progress", "Tally", "collect", "run_local", "run_on_cluster"]
+    from rosgeo.inference.predict import Segmenter
+    from rosgeo.options import SegmentOptions
+    from rosgeo.raster.bands import Stretch
+
+__all__ = ["Progress", "Tally", "cluster_work", "collect", "run_local", "run_on_cluster"]
 
 Progress = Callable[[int, int, dict[str, int]], None]
 
@@ -219,3 +224,33 @@ def collect(
         if journal is not None and len(by_tile[number]) == len(tiles[number]):
             journal.add(number, by_tile[number])
     return [result for results in by_tile.values() for result in results]
+
+
+def cluster_work(
+    tiles: Sequence[tuple[int, Tile]],
+    scene: Any,
+    bands: tuple[int, int, int],
+    stretch: Stretch,
+    segmenter: Segmenter,
+    options: SegmentOptions,
+    client: Client,
+    *,
+    upright: bool = False,
+) -> Generator[tuple[int, ObjectResult]]:
+    """Run tiles on a cluster; see `ClusterJob` for the parameters, and `run_on_cluster` for what comes."""
+    from rosgeo.cluster import ClusterJob, run_job
+
+    job = ClusterJob(
+        key=uuid4().hex,
+        scene=scene,
+        upright=upright,
+        bands=bands,
+        stretch=stretch,
+        outline=options.outline,
+        sha256=segmenter.model.sha256,
+        **{key: getattr(options, key) for key in _OF_THE_MODEL},
+    )
+    return run_on_cluster(tiles, job, run_job, client)
+
+
+_OF_THE_MODEL = ("model", "adapter", "mask_token", "input_size", "device", "precision", "batch_size", "resample")

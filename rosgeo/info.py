@@ -221,6 +221,7 @@ def _raster(name: str) -> Facts | None:
                 ],
                 "crs": None if grid.crs is None else crs_label(grid.crs),
                 "georeferenced_by": _georeferencing(source),
+                "coordinates": None if source.georeferenced else "x = column, y = -row, where QGIS shows it",
                 "pixel_size": pixel_size_map(grid.mapping, grid.shape),
                 "gsd_m": ground_scale_m(grid),
                 "bands_used": list(reader.bands),

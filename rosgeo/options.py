@@ -12,6 +12,7 @@ from rosgeo.inference.crops import Resampling
 from rosgeo.model.registry import DEFAULT_MODEL
 from rosgeo.prompts import Axes
 from rosgeo.raster.bands import parse_bands
+from rosgeo.types import YAxis
 from rosgeo.vector.polygonize import OutlineOptions
 from rosgeo.vector.read import crs_label
 
@@ -56,6 +57,8 @@ class SegmentOptions:
         How masks become polygons.
     boxes_crs, layer, where : str or None
         How the boxes are read.
+    y_axis : {"auto", "down", "up"}
+        Of boxes in pixels; see `points_up`.
     crs : str or None
         CRS of the result; None for the raster's.
     """
@@ -76,6 +79,7 @@ class SegmentOptions:
     boxes_crs: str | None = None
     layer: str | None = None
     where: str | None = None
+    y_axis: YAxis = "auto"
     crs: str | None = None
 
 
@@ -98,6 +102,7 @@ def make_options(
     crs: str | CRS | None,
     fill_holes: float | Literal["all"] | None = None,
     orthogonal: bool = False,
+    y_axis: str = "auto",
     **as_given: Any,
 ) -> SegmentOptions:
     """The options of `rosgeo.segment`, checked; raises OptionError for a value outside its choices."""
@@ -117,6 +122,7 @@ def make_options(
             orthogonal=orthogonal,
         ),
         boxes_crs=_crs_text(boxes_crs),
+        y_axis=_choice("y_axis", y_axis, ("auto", "down", "up")),
         crs=_crs_text(crs),
         **as_given,
     )

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from uuid import uuid4
 
 import numpy as np
 
 from rosgeo.append import Held, add_to, read_held_result
 from rosgeo.errors import OptionError, RunInterruptedError
-from rosgeo.executors import Progress, Tally, collect, run_local, run_on_cluster
+from rosgeo.executors import Progress, Tally, cluster_work, collect, run_local
+from rosgeo.facts import deciding_facts, run_facts
 from rosgeo.geometry.plan import Plan
 from rosgeo.inference.predict import Segmenter
 from rosgeo.journal import Journal, told_of
@@ -27,9 +25,8 @@ from rosgeo.options import SegmentOptions, make_options
 from rosgeo.prepare import prepare
 from rosgeo.prompts import Prompts
 from rosgeo.provenance import run_record
-from rosgeo.raster.bands import Stretch
 from rosgeo.raster.crops import CropReader
-from rosgeo.raster.source import RasterSource, open_source
+from rosgeo.raster.source import open_source
 from rosgeo.tiles import TileRunner
 from rosgeo.types import Boxes, Tile
 from rosgeo.vector.coco import Picture
@@ -46,11 +43,8 @@ if TYPE_CHECKING:
 __all__ = [
     "SegmentOptions",
     "SegmentRun",
-    "cluster_work",
-    "deciding_options",
     "interrupted_text",
     "open_segmenter",
-    "run_facts",
     "segment",
     "segment_run",
 ]
@@ -111,6 +105,7 @@ def segment(
     fill_holes: float | Literal["all"] | None = None,
     orthogonal: bool = False,
     boxes_crs: str | CRS | None = None,
+    y_axis: str = "auto",
     layer: str | None = None,
     where: str | None = None,
     crs: str | CRS | None = None,
@@ -181,7 +176,10 @@ def segment(
     orthogonal : bool
         Right angles on the ground, for buildings; see `rosgeo.vector.orthogonal`.
     boxes_crs : str or CRS, optional
-        CRS of boxes that have none; ``pixel`` for pixel coordinates.
+        CRS of boxes that have none; ``pixel`` for pixel coordinates: x = column, and y = row or, as drawn in QGIS over a raster without
+        georeferencing, y = -row. On such a raster boxes without CRS are in pixels anyway.
+    y_axis : {"auto", "down", "up"}
+        Which of them, for boxes in pixels. ``auto``: as the sign of y tells; boxes on both sides of 0 are an error.
     layer, where : str, optional
         Layer, and an SQL condition on its attributes.
     crs : str or CRS, optional
@@ -202,7 +200,8 @@ def segment(
     GeoDataFrame
         One row for each row of `boxes`, in order (with `append`: those held and then the new ones), with its columns and ``rosgeo_id``,
         ``rosgeo_status`` (``ok``, ``empty``, ``outside``, ``nodata``, ``invalid``, ``failed``), ``rosgeo_score`` (predicted IoU, 0 to 1),
-        ``rosgeo_stability``, ``rosgeo_area_m2`` (geodesic), ``rosgeo_model``. Geometry: a valid polygon or multipolygon, or None.
+        ``rosgeo_stability``, ``rosgeo_area_m2`` (geodesic), ``rosgeo_model``. Geometry: a valid polygon or multipolygon, or None, in
+        `crs` or the raster's; on a raster without georeferencing x = column, y = -row, which is where QGIS shows it (COCO: pixels).
 
     Raises
     ------
@@ -237,6 +236,7 @@ def segment(
         fill_holes=fill_holes,
         orthogonal=orthogonal,
         boxes_crs=boxes_crs,
+        y_axis=y_axis,
         layer=layer,
         where=where,
         crs=crs,
@@ -290,12 +290,12 @@ def segment_run(
         ready = prepare(opened, boxes, options, outputs, held, class_column)
         frame, prompts, reader, source = ready.frame, ready.prompts, ready.reader, ready.prompts.source
         segmenter = segmenter or open_segmenter(options)
-        facts = _facts(options, segmenter, reader, prompts.axes)
+        facts = run_facts(options, segmenter, reader.bands, reader.stretch, prompts.axes)
         if held is not None:
             held.require_same(facts, source.name)
         journal = None
         if outputs:
-            deciding = _deciding_facts(facts, source, scene, prompts.boxes_px, frame)
+            deciding = deciding_facts(facts, source, scene, prompts.boxes_px, frame)
             journal = Journal(outputs[0], deciding, resume=resume)
         finished = {} if journal is None else journal.finished
         objects = _skipped(ready.plan) + [result for results in finished.values() for result in results]
@@ -377,78 +377,3 @@ def _work(
     if client is None:
         return run_local(tiles, TileRunner(reader, segmenter, options.outline))
     return cluster_work(tiles, scene, reader.bands, reader.stretch, segmenter, options, client, upright=prompts.axes == "map")
-
-
-def cluster_work(
-    tiles: Sequence[tuple[int, Tile]],
-    scene: Any,
-    bands: tuple[int, int, int],
-    stretch: Stretch,
-    segmenter: Segmenter,
-    options: SegmentOptions,
-    client: Client,
-    *,
-    upright: bool = False,
-) -> Generator[tuple[int, ObjectResult]]:
-    """Run tiles on a cluster; see `ClusterJob` for the parameters, and `run_on_cluster` for what comes."""
-    from rosgeo.cluster import ClusterJob, run_job
-
-    job = ClusterJob(
-        key=uuid4().hex,
-        scene=scene,
-        upright=upright,
-        bands=bands,
-        stretch=stretch,
-        outline=options.outline,
-        sha256=segmenter.model.sha256,
-        **{key: getattr(options, key) for key in _OF_THE_MODEL},
-    )
-    return run_on_cluster(tiles, job, run_job, client)
-
-
-_OF_THE_MODEL = ("model", "adapter", "mask_token", "input_size", "device", "precision", "batch_size", "resample")
-
-
-def _deciding_facts(
-    facts: dict[str, Any], source: RasterSource, scene: Any, boxes_px: Boxes, frame: gpd.GeoDataFrame
-) -> dict[str, str]:
-    """Everything that decides a run's results, as text by name; what only decides how fast they come is left out."""
-    path = Path(scene) if isinstance(scene, str | Path) and Path(scene).is_file() else None
-    boxes = sha256(boxes_px.xyxy.tobytes() + "".join(map(str, frame.columns)).encode()).hexdigest()[:16]
-    place = {"scene": source.name, "scene size": source.grid.shape, "boxes": f"{len(frame)} rows, {boxes}"}
-    file = {} if path is None else {"scene file": f"{path.stat().st_size} bytes of {path.stat().st_mtime_ns}"}
-    return deciding_options({**place, **file}, facts)
-
-
-def deciding_options(place: dict[str, Any], facts: dict[str, Any]) -> dict[str, str]:
-    """`place` and those of `run_facts` that decide a run's results, as text by name."""
-    fixed = {key: value for key, value in facts.items() if key not in ("options", "device")}
-    options = {f"option {key}": value for key, value in facts["options"].items() if key not in ("batch_size", "device")}
-    return {key: json.dumps(value, default=str) for key, value in {**place, **fixed, **options}.items()}
-
-
-def _facts(options: SegmentOptions, segmenter: Segmenter, reader: CropReader, axes: str) -> dict[str, Any]:
-    return run_facts(options, segmenter, reader.bands, reader.stretch, axes)
-
-
-def run_facts(
-    options: SegmentOptions, segmenter: Segmenter, bands: tuple[int, int, int], stretch: Stretch, axes: str
-) -> dict[str, Any]:
-    """What a run's record says of model, options and picture."""
-    model = segmenter.model
-    return {
-        "model": {
-            "name": model.name,
-            "kind": model.kind,
-            "file": model.path.name,
-            "sha256": model.sha256,
-            "adapter": model.adapter,
-            "input_size": segmenter.input_size,
-        },
-        "device": str(segmenter.device),
-        "precision": str(segmenter.dtype).removeprefix("torch."),
-        "options": asdict(options),
-        "bands": list(bands),
-        "stretch": stretch.record(),
-        "axes": axes,
-    }

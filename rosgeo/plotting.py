@@ -14,7 +14,17 @@ from rosgeo.errors import OptionError
 from rosgeo.geometry.windows import CropPolicy, clip_box, plan_window
 from rosgeo.raster.crops import CropReader
 from rosgeo.raster.source import open_source
-from rosgeo.scene_picture import SCORE_COLOURS, ScenePicture, boxes_in, colour_of, picture_reader, picture_transform, read_picture
+from rosgeo.scene_picture import (
+    SCORE_COLOURS,
+    ScenePicture,
+    boxes_in,
+    boxes_on,
+    colour_of,
+    on_grid,
+    picture_reader,
+    picture_transform,
+    read_picture,
+)
 from rosgeo.types import FloatArray, RasterGrid
 
 if TYPE_CHECKING:
@@ -68,9 +78,9 @@ def plot(
     Returns
     -------
     matplotlib.figure.Figure
-        ``figure.axes[0]`` is the overview, the others are the objects. All are in the units of the raster's CRS (in pixels, with y
-        downwards, where it has none), so that more can be drawn on them. The raster is placed by its transform and not resampled: north is
-        where the raster has it. Outlines are coloured by `rosgeo_score`; objects without an outline show their box alone.
+        ``figure.axes[0]`` is the overview, the others are the objects. All are in the units of the raster's CRS (x = column, y = -row,
+        where it has no georeferencing), so that more can be drawn on them. The raster is placed by its transform and not resampled: north
+        is where the raster has it. Outlines are coloured by `rosgeo_score`; objects without an outline show their box alone.
 
     Raises
     ------
@@ -84,8 +94,8 @@ def plot(
     with open_source(scene) as source:
         reader = picture_reader(source, bands, stretch)
         grid = reader.source.grid
-        outlines = _on_grid(result, grid)
-        asked = None if prompts is None else _on_grid(prompts, grid)
+        outlines = on_grid(result, grid)
+        asked = None if prompts is None else boxes_on(prompts, source)
         chosen = _worst(result, outlines, asked)[:objects]
         rows = math.ceil(len(chosen) / _COLUMNS)
         picture = read_picture(reader, max_side, None if whole else _extent_px(outlines, asked, grid))
@@ -123,12 +133,6 @@ def _figure_class() -> type[Figure]:
     return ShownFigure
 
 
-def _on_grid(frame: gpd.GeoDataFrame, grid: RasterGrid) -> Any:
-    """Geometries (N,) in the raster's map frame."""
-    moved = frame.to_crs(grid.crs) if grid.crs is not None and frame.crs is not None else frame
-    return moved.geometry.to_numpy()
-
-
 def _worst(result: gpd.GeoDataFrame, outlines: Any, asked: Any) -> list[int]:
     """Rows with something to show, the lowest scores first, those without a score before them."""
     scores = np.nan_to_num(result["rosgeo_score"].to_numpy(dtype=np.float64), nan=-1.0)
@@ -160,7 +164,7 @@ def _show(axes: Axes, picture: ScenePicture, grid: RasterGrid) -> None:
     to_map = Affine2D(np.array([[t.a, t.b, t.c], [t.d, t.e, t.f], [0, 0, 1]]))
     axes.imshow(rgba, extent=(0, width, height, 0), interpolation="nearest", transform=to_map + axes.transData, zorder=0)
     axes.set_xlim(low[0], high[0])
-    axes.set_ylim(*((high[1], low[1]) if grid.crs is None else (low[1], high[1])))
+    axes.set_ylim(low[1], high[1])
     axes.set_aspect(_aspect(low, high, grid))
     axes.tick_params(labelsize=7)
     axes.ticklabel_format(useOffset=False, style="plain")

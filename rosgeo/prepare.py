@@ -103,6 +103,7 @@ def prepare(
         frame,
         boxes_name=boxes_name,
         boxes_crs=options.boxes_crs,
+        y_axis=options.y_axis,
         axes=options.axes,
         # What is to follow the raster's own pixels is not resampled to other ones unless that is asked for.
         resample=options.crop.mode == "auto" and options.outline.outline == "smooth",

@@ -10,19 +10,19 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from rosgeo.errors import CRSMismatchError, NoOverlapWarning, OptionError, PixelFrameWarning
+from rosgeo.errors import CRSMismatchError, NoOverlapWarning, OptionError
 from rosgeo.geometry.boxes import boxes_to_px, on_raster, transform_points, usable_geometries
 from rosgeo.geometry.mapping import pixel_size_map
 from rosgeo.raster.source import RasterSource
 from rosgeo.raster.upright import UprightSource, upright_source
-from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid
-from rosgeo.vector.read import PIXEL_CRS, check_frames, crs_label
+from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid, YAxis
+from rosgeo.vector.read import Placed, crs_label, place_layer
 
 if TYPE_CHECKING:
     import geopandas as gpd
     from pyproj import CRS
 
-__all__ = ["Axes", "Prompts", "place_boxes", "require_reachable"]
+__all__ = ["Axes", "Prompts", "place_boxes", "prompts_of", "require_reachable"]
 
 Axes = Literal["auto", "map", "raster"]
 
@@ -63,21 +63,34 @@ def place_boxes(
     *,
     boxes_name: str,
     boxes_crs: str | CRS | None = None,
+    y_axis: YAxis = "auto",
     axes: Axes = "auto",
     resample: bool = True,
 ) -> Prompts:
-    """Bring a layer's boxes to pixels.
+    """Bring a layer's boxes to pixels: `place_layer` and then `prompts_of`; see there."""
+    placed = place_layer(
+        frame,
+        source.grid,
+        georeferenced=source.georeferenced,
+        raster_name=source.name,
+        boxes_name=boxes_name,
+        boxes_crs=boxes_crs,
+        y_axis=y_axis,
+    )
+    return prompts_of(source, placed, boxes_name=boxes_name, axes=axes, resample=resample)
+
+
+def prompts_of(source: RasterSource, placed: Placed, *, boxes_name: str, axes: Axes = "auto", resample: bool = True) -> Prompts:
+    """Bring boxes to pixels, along the axes that suit them.
 
     Parameters
     ----------
     source : RasterSource
         The scene.
-    frame : GeoDataFrame
-        Polygons.
+    placed : Placed
+        N polygons.
     boxes_name : str
         For messages.
-    boxes_crs : str or CRS, optional
-        See `check_frames`.
     axes : {"auto", "map", "raster"}
         Along which axes prompts and crops lie on a raster that is turned against the map. ``auto``: the map's, unless the boxes are
         given in pixels, or fit the raster's axes clearly better (a detector's boxes on the raster as it is stored).
@@ -88,38 +101,23 @@ def place_boxes(
     -------
     Prompts
 
-    Raises
-    ------
-    CRSMismatchError
-        See `check_frames`.
-
     Warns
     -----
     NoOverlapWarning
         Not one usable box touches the raster.
-    PixelFrameWarning
-        The raster has a transform but no CRS.
     """
-    crs, in_pixels = check_frames(frame, boxes_crs, source.grid.crs, source.name, boxes_name)
-    if source.grid.crs is None and source.georeferenced and str(boxes_crs).lower() != PIXEL_CRS:
-        warnings.warn(
-            f"{source.name} has a transform but no CRS: the boxes are taken as pixels. "
-            "Pass --boxes-crs pixel to say so, or give both a CRS.",
-            PixelFrameWarning,
-            stacklevel=5,
-        )
-    geometries = frame.geometry.to_numpy()
+    geometries, crs, in_pixels = placed.geometries, placed.crs, placed.in_pixels
     usable = usable_geometries(geometries)
     stored = Prompts(source, boxes_to_px(geometries, crs, source.grid, in_pixels=in_pixels), usable, "raster")
     if usable.any() and not (on_raster(stored.boxes_px, source.grid.shape) & usable).any():
-        warnings.warn(_no_overlap(source, frame[usable], boxes_name, crs, in_pixels), NoOverlapWarning, stacklevel=5)
+        warnings.warn(_no_overlap(source, placed, usable, boxes_name), NoOverlapWarning, stacklevel=6)
     if axes == "raster" or (axes == "auto" and in_pixels):
         return stored
     turned = upright_source(source)
     if not isinstance(turned, UprightSource) or (axes == "auto" and not (turned.exact or resample)):
         return stored
     if in_pixels:
-        geometries = shapely.transform(geometries, source.grid.mapping.to_map)
+        geometries = placed.to_map(source.grid)
     upright = Prompts(turned, boxes_to_px(geometries, crs, turned.grid), usable, "map")
     return stored if axes == "auto" and _fits_raster_better(stored, upright) else upright
 
@@ -159,9 +157,10 @@ def require_reachable(source: RasterSource, crs: CRS) -> None:
         raise OptionError(f"--crs {crs_label(crs)} does not reach the ground that {source.name} shows; name another CRS")
 
 
-def _no_overlap(source: RasterSource, frame: gpd.GeoDataFrame, boxes_name: str, crs: CRS | None, in_pixels: bool) -> str:
+def _no_overlap(source: RasterSource, placed: Placed, usable: BoolArray, boxes_name: str) -> str:
+    crs, in_pixels = placed.crs, placed.in_pixels
     raster = _extent(_bounds(source.grid, in_pixels))
-    boxes = _extent(frame.total_bounds)
+    boxes = _extent(shapely.total_bounds(placed.geometries[usable]))
     raster_crs = "pixels" if in_pixels or source.grid.crs is None else _full_label(source.grid.crs)
     boxes_crs = "pixels" if in_pixels or crs is None else _full_label(crs)
     return (

@@ -18,13 +18,24 @@ from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource
 from rosgeo.raster.upright import upright_source
 from rosgeo.types import BoolArray, CropWindow, FloatArray, RasterGrid, UInt8Array
-from rosgeo.vector.read import read_boxes
+from rosgeo.vector.read import known_crs, place_layer, read_boxes
 from rosgeo.vector.style import SCORE_CLASSES
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
-__all__ = ["SCORE_COLOURS", "ScenePicture", "boxes_in", "colour_of", "picture_reader", "picture_transform", "read_picture"]
+__all__ = [
+    "SCORE_COLOURS",
+    "ScenePicture",
+    "boxes_in",
+    "boxes_on",
+    "colour_of",
+    "has_crs",
+    "on_grid",
+    "picture_reader",
+    "picture_transform",
+    "read_picture",
+]
 
 SCORE_COLOURS = tuple(
     (low, high, "#" + "".join(f"{int(part):02x}" for part in colour.split(","))) for low, high, colour, _ in SCORE_CLASSES
@@ -136,4 +147,29 @@ def boxes_in(boxes: Any, result: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
         raise OptionError(
             f"the boxes have {len(frame)} rows and the result {len(result)}; expected the boxes that it was made from"
         )
-    return frame.to_crs(result.crs) if frame.crs is not None and result.crs is not None else frame
+    return frame.to_crs(result.crs) if has_crs(frame) and has_crs(result) else frame
+
+
+def has_crs(frame: gpd.GeoDataFrame) -> bool:
+    """Whether a layer has a CRS; the undefined ones of a GeoPackage are none."""
+    return known_crs(frame.crs) is not None
+
+
+def on_grid(frame: gpd.GeoDataFrame, grid: RasterGrid) -> Any:
+    """Geometries (N,) in the map frame of a grid."""
+    moved = frame.to_crs(grid.crs) if grid.crs is not None and frame.crs is not None else frame
+    return moved.geometry.to_numpy()
+
+
+def boxes_on(frame: gpd.GeoDataFrame, source: RasterSource) -> Any:
+    """Boxes, geometries (N,) in the map frame of a raster; without CRS it takes them as `rosgeo.segment` does, whatever CRS they have."""
+    if source.grid.crs is not None:
+        return on_grid(frame, source.grid)
+    placed = place_layer(
+        frame.set_crs(None, allow_override=True),
+        source.grid,
+        georeferenced=source.georeferenced,
+        raster_name=source.name,
+        boxes_name="the boxes",
+    )
+    return placed.to_map(source.grid)

@@ -60,7 +60,8 @@ class Session:
     Notes
     -----
     Coordinates are in the raster's CRS (``crs=None``), in another one, or in pixels of the raster as it is stored (``crs="pixel"``),
-    where (0, 0) is the top-left corner of the top-left pixel. On a raster without CRS they are pixels.
+    where (0, 0) is the top-left corner of the top-left pixel and y is the row. On a raster without CRS, ``crs=None`` is as for the boxes of
+    `rosgeo.segment`: pixels with y = row, or where y is negative, y = -row.
 
     A box gives the outline that `rosgeo.segment` gives for it. Clicks then move the outline; see `rosgeo.inference.clicks`.
 

@@ -31,6 +31,7 @@ __all__ = [
     "Status",
     "Tile",
     "UInt8Array",
+    "YAxis",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -41,6 +42,8 @@ UInt8Array = npt.NDArray[np.uint8]
 
 Frame = Literal["map", "pixel", "crop", "model"]
 Status = Literal["ok", "empty", "outside", "nodata", "invalid", "failed", "missing"]
+YAxis = Literal["auto", "down", "up"]
+"""Which way y points in pixel coordinates: it is the row, or minus the row."""
 
 
 class PixelMapping(Protocol):
@@ -66,9 +69,9 @@ class RasterGrid:
     height, width : int
         Size in pixels, both positive.
     mapping : PixelMapping
-        Pixel frame <-> map frame. The identity where the raster has no georeferencing.
+        Pixel frame <-> map frame; `PICTURE_MAPPING` where the raster has no georeferencing.
     crs : pyproj.CRS or None
-        CRS of the map frame; None means that the map frame is the pixel frame or a local one.
+        CRS of the map frame; None means that it is a local one.
     """
 
     height: int

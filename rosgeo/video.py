@@ -19,12 +19,13 @@ import geopandas as gpd
 import numpy as np
 
 from rosgeo.errors import FrameWarning, OptionError, RasterError, RunInterruptedError
-from rosgeo.executors import Progress, Tally, collect, run_local
+from rosgeo.executors import Progress, Tally, cluster_work, collect, run_local
+from rosgeo.facts import deciding_options, run_facts
 from rosgeo.frame_tiles import FrameRunner, FrameTile
 from rosgeo.inference.predict import Segmenter
 from rosgeo.journal import Journal, told_of
 from rosgeo.options import SegmentOptions, make_options
-from rosgeo.pipeline import cluster_work, deciding_options, interrupted_text, open_segmenter, run_facts, segment
+from rosgeo.pipeline import interrupted_text, open_segmenter, segment
 from rosgeo.prepare_video import PreparedVideo, VideoOptions, prepare_video
 from rosgeo.propagate import require_mask_prompts, run_in_order
 from rosgeo.provenance import run_record

@@ -11,7 +11,16 @@ from PIL import Image
 
 from rosgeo.errors import CRSMismatchError, OptionError
 from rosgeo.raster.source import open_source
-from rosgeo.scene_picture import SCORE_COLOURS, ScenePicture, boxes_in, colour_of, picture_reader, picture_transform, read_picture
+from rosgeo.scene_picture import (
+    SCORE_COLOURS,
+    ScenePicture,
+    boxes_in,
+    colour_of,
+    has_crs,
+    picture_reader,
+    picture_transform,
+    read_picture,
+)
 from rosgeo.types import RasterGrid, UInt8Array
 
 if TYPE_CHECKING:
@@ -70,7 +79,7 @@ def view(
         import folium
     except ImportError as error:
         raise OptionError("rosgeo.view needs folium; install it with: pip install 'rosgeo[map]'") from error
-    if result.crs is None:
+    if not has_crs(result):
         raise CRSMismatchError("the result has no CRS, so it has no place on a web map; draw it with rosgeo.plot")
     shown = folium.Map(tiles=tiles, zoom_control=True, max_zoom=24)
     if scene is not None:

@@ -26,7 +26,9 @@ from qgis.core import (
     QgsRasterLayer,
     QgsRectangle,
     QgsRenderContext,
+    QgsVectorFileWriter,
     QgsVectorLayer,
+    QgsVectorLayerUtils,
 )
 from qgis.PyQt.QtCore import QCoreApplication, QSize
 from qgis.PyQt.QtGui import QColor
@@ -110,12 +112,25 @@ def edit(path: str, row: int, wkt: str, new_wkt: str) -> dict[str, Any]:
     assert layer.changeGeometry(chosen.id(), QgsGeometry.fromWkt(wkt))
     other = next(f for f in features if f["rosgeo_id"] == row + 1)
     assert layer.changeAttributeValue(other.id(), status, "rejected")
-    from qgis.core import QgsVectorLayerUtils
-
     # What the digitizing tools make: a feature with the layer's default values.
     assert layer.addFeature(QgsVectorLayerUtils.createFeature(layer, QgsGeometry.fromWkt(new_wkt)))
     assert layer.commitChanges(), layer.commitErrors()
     return {"rows": layer.featureCount(), "statuses": [str(f["rosgeo_status"]) for f in layer.getFeatures()]}
+
+
+def draw(path: str, wkt: list[str], crs: str) -> dict[str, Any]:
+    """As a person does: a new layer of polygons with or without a CRS, saved as a GeoPackage."""
+    layer = QgsVectorLayer("Polygon", "drawn", "memory")
+    layer.setCrs(QgsCoordinateReferenceSystem(crs) if crs else QgsCoordinateReferenceSystem())
+    layer.startEditing()
+    for text in wkt:
+        assert layer.addFeature(QgsVectorLayerUtils.createFeature(layer, QgsGeometry.fromWkt(text)))
+    assert layer.commitChanges(), layer.commitErrors()
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName, options.layerName = "GPKG", "drawn"
+    failed = QgsVectorFileWriter.writeAsVectorFormatV3(layer, path, QgsProject.instance().transformContext(), options)
+    assert failed[0] == QgsVectorFileWriter.NoError, failed
+    return {"crs": layer.crs().authid()}
 
 
 class Feedback(QgsProcessingFeedback):

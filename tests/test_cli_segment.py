@@ -199,7 +199,7 @@ def test_scene_and_boxes_without_crs_are_in_pixels(site: Site, write_raster: Wri
         frame = read("px.gpkg")
         assert frame.crs is None or "undefined" in frame.crs.name.lower()
         for shape, box in zip(frame.geometry, BOXES, strict=True):
-            assert shape is None or shape.intersects(shapely.box(*box))
+            assert shape is None or shape.intersects(shapely.box(box[0], -box[3], box[2], -box[1]))
         assert list(frame.rosgeo_status == "outside") == [False, True, False, False, False]
 
 

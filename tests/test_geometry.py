@@ -165,6 +165,19 @@ def test_the_same_box_in_another_crs(epsg: int, transform: Affine) -> None:
     np.testing.assert_allclose(boxes.xyxy, given_px, rtol=0, atol=0.02)
 
 
+def test_rows_are_transformed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there are, and in order, whatever number is held at once; unusable ones among them."""
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 500, (20, 2))
+    shapes = [box_on_map((*a, *(a + 9)), NORTH_UP) if i % 6 else None for i, a in enumerate(low)]
+    frame = gpd.GeoSeries(shapes, crs=UTM33).to_crs(4326)
+    at_once = boxes_to_px(frame.to_numpy(), CRS.from_epsg(4326), grid_of(NORTH_UP)).xyxy
+    monkeypatch.setattr("rosgeo.geometry.boxes._ROWS_AT_ONCE", 3)
+    in_parts = boxes_to_px(frame.to_numpy(), CRS.from_epsg(4326), grid_of(NORTH_UP)).xyxy
+    np.testing.assert_array_equal(in_parts, at_once)
+    assert np.isnan(at_once).all(axis=1).sum() == 4
+
+
 def test_the_envelope_is_taken_in_pixels() -> None:
     transform = Affine.translation(500_000, 4_000_000) * Affine.rotation(30) * Affine.scale(0.5, -0.5)
     grid = grid_of(transform)

@@ -17,7 +17,7 @@ from affine import Affine
 from click.testing import Result
 from rasterio.control import GroundControlPoint
 from rosgeo.errors import OptionError, OutputError
-from rosgeo.geometry.mapping import AffineMapping
+from rosgeo.geometry.mapping import PICTURE_MAPPING, AffineMapping
 from rosgeo.mask_raster import check_mask_raster, write_mask_raster
 
 from tests.conftest import NORTH_UP, WriteRaster, px_boxes, small_files
@@ -72,7 +72,7 @@ def test_other_frames(write_raster: WriteRaster, tmp_path: Path) -> None:
         ]
         with rasterio.open(gcps, "r+") as dataset:
             dataset.gcps = (points, rasterio.CRS.from_epsg(32633))
-        write_mask_raster(plain, outlines(Affine.identity(), None), tmp_path / "b.tif")
+        write_mask_raster(plain, outlines(PICTURE_MAPPING.transform, None), tmp_path / "b.tif")
         with rasterio.open(tmp_path / "b.tif") as mask:
             np.testing.assert_array_equal(mask.read(1), wanted("mask"))
             assert mask.crs is None

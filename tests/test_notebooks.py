@@ -10,7 +10,7 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-WANTED = {"quick_start", "detector_boxes_to_map", "large_raster_dask", "fine_tune", "uncertainty"}
+WANTED = {"quick_start", "detector_boxes_to_map", "large_raster_dask", "fine_tune", "uncertainty", "video"}
 
 _SECONDS = 120
 """Of computing, for a notebook and all processes that it starts."""

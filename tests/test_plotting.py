@@ -21,6 +21,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 from pyproj import Transformer
 from rosgeo.errors import CRSMismatchError, OptionError
+from rosgeo.geometry.mapping import PICTURE_MAPPING
 from rosgeo.raster.source import open_source
 from rosgeo.scene_picture import SCORE_COLOURS, colour_of, picture_reader, read_picture
 
@@ -44,7 +45,7 @@ def square_array(dtype: str = "uint8", shape: tuple[int, int] = (120, 160)) -> n
 
 def square_result(transform: Affine | None, crs: str | None, scores: tuple[float, ...] = (0.9,)) -> gpd.GeoDataFrame:
     corners = [(SQUARE[0], SQUARE[1]), (SQUARE[2], SQUARE[1]), (SQUARE[2], SQUARE[3]), (SQUARE[0], SQUARE[3])]
-    polygon = shapely.Polygon([(transform or Affine.identity()) * corner for corner in corners])
+    polygon = shapely.Polygon([(transform or PICTURE_MAPPING.transform) * corner for corner in corners])
     n = len(scores)
     columns = {
         "rosgeo_id": range(n),
@@ -109,10 +110,10 @@ def test_known_display_coordinates(write_raster: WriteRaster) -> None:
     assert axes.get_ylim() == (3_999_940, 4_000_000)
 
 
-def test_without_crs_the_axes_are_pixels_downwards(write_raster: WriteRaster) -> None:
+def test_without_georeferencing_the_axes_are_those_of_qgis(write_raster: WriteRaster) -> None:
     scene = write_raster(array=square_array(), transform=None, crs=None)
     axes = rosgeo.plot(square_result(None, None), scene, objects=0, whole=True).axes[0]
-    assert (axes.get_xlim(), axes.get_ylim()) == ((0, 160), (120, 0))
+    assert (axes.get_xlim(), axes.get_ylim()) == ((0, 160), (-120, 0))
 
 
 def test_the_sheet_has_the_worst_first_in_the_colour_of_their_score(write_raster: WriteRaster) -> None:

@@ -368,6 +368,7 @@ def test_gcps_and_no_georeferencing(write_raster: WriteRaster) -> None:
     with open_source(write_raster("plain.tif", transform=None, crs=None)) as source:
         assert not source.georeferenced
         assert source.grid.crs is None
+        np.testing.assert_array_equal(source.grid.mapping.to_map(np.array([[20.0, 10.0]])), [[20, -10]])
 
 
 # -- files that cannot be read

@@ -49,15 +49,16 @@ ROOMS = {
     "frame_tiles": room(f"{LINE} tiles", ""),
     "propagate": room(f"{LINE} tiles", "numpy torch"),
     "video": room(
-        f"{LINE} options provenance tiles journal executors pipeline prepare_video frame_tiles propagate temporal tracks.values",
+        f"{LINE} options provenance facts tiles journal executors pipeline prepare_video frame_tiles propagate temporal tracks.values",
         "numpy geopandas dask",
     ),
     "estimate": room(f"{LINE} append options prepare tiles pipeline", "numpy psutil"),
     "tiles": room(LINE, "numpy"),
     "journal": room(LINE, "shapely"),
-    "executors": room(f"{LINE} tiles journal", "dask distributed"),
+    "executors": room(f"{LINE} tiles journal cluster", "dask distributed"),
+    "facts": room("", ""),
     "cluster": room(f"{LINE} tiles frame_tiles", ""),
-    "pipeline": room(f"{LINE} append prompts provenance options prepare tiles journal executors cluster", "numpy dask"),
+    "pipeline": room(f"{LINE} append prompts provenance facts options prepare tiles journal executors", "numpy dask"),
     "mask_raster": room("errors types geometry raster vector", f"{BASIS} rasterio dask shapely"),
     "info": room("errors types geometry raster vector", f"{BASIS} rasterio pyogrio pyarrow"),
     "doctor": room(f"{LINE} provenance pipeline", None),
@@ -71,6 +72,7 @@ ROOMS = {
     "webmap": room("errors types geometry raster scene_picture", f"{BASIS} PIL rasterio shapely folium"),
     "widget": room("errors types session raster scene_picture inference.crops", f"{BASIS} PIL shapely anywidget traitlets"),
     "accessor": room("pipeline plotting", ""),
+    "clip_layer": room("errors types vector tracks.values", "numpy geopandas shapely"),
     "clip_preview": room("errors types tracks vector", "numpy shapely PIL av"),
     "qgis": room("errors", "qgis"),  # the Processing script runs in QGIS's own Python
     "cli": room(

@@ -82,7 +82,7 @@ def test_boxes_in_pixels_and_in_another_crs(make_session: Callable[..., Session]
     assert there.box.intersection(here.box).area / there.box.union(here.box).area > 0.95
 
 
-def test_a_raster_without_crs_is_worked_on_in_pixels(write_raster: WriteRaster, tiny_model: Path) -> None:
+def test_a_raster_without_georeferencing_is_worked_on_in_pixels(write_raster: WriteRaster, tiny_model: Path) -> None:
     scene = write_raster(transform=None, crs=None)
     boxes = gpd.GeoDataFrame(geometry=[shapely.box(*BOX)])
     expected = rosgeo.segment(scene, boxes, model=tiny_model, boxes_crs="pixel")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rosgeo.cli.options import quiet_option
+from rosgeo.cli.options import quiet_option, y_axis_option
 
 if TYPE_CHECKING:
     from rosgeo.tracks.values import Tracks
@@ -41,9 +41,7 @@ def convert_group() -> None:
 )
 @click.option("--first-pixel", type=click.IntRange(0, 1), help="What IN calls the first column and row. Default: the format's.")
 @click.option("--first-frame", type=int, metavar="N", help="What IN calls the first frame. Default: the format's.")
-@click.option(
-    "--y-axis", default="auto", show_default=True, type=click.Choice(["auto", "down", "up"]), help="Of a layer in pixels."
-)
+@y_axis_option("a layer")
 @click.option("--boxes-crs", type=click.Choice(["pixel"]), help="A layer is in pixels, whatever its CRS says.")
 @click.option("--track", metavar="ID", help="The track to write as otb, which holds one.")
 @click.option("--size", metavar="WIDTHxHEIGHT", help="Of a frame in pixels, which JSON formats tell.")

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rosgeo.cli.options import ProgressBar, crop_choices, device_option, quiet_option
+from rosgeo.cli.options import ProgressBar, crop_choices, device_option, quiet_option, y_axis_option
 
 if TYPE_CHECKING:
     from rosgeo.geometry.windows import CropPolicy
     from rosgeo.model.checkpoint import LoadedModel
     from rosgeo.training.data import LabelledObject
     from rosgeo.training.evaluate import Evaluation, Pipeline
+    from rosgeo.types import YAxis
 
 __all__ = ["evaluate_command"]
 
@@ -25,6 +26,7 @@ __all__ = ["evaluate_command"]
 @click.option("--labels", metavar="FILE", help="Layer of polygons, where DATA is a raster.")
 @click.option("--layer", metavar="NAME", help="Layer of the labels' file.")
 @click.option("--class-column", metavar="NAME", help="Column of the labels that holds the class.")
+@y_axis_option("labels")
 @click.option(
     "--frame-masks",
     metavar="FOLDER",
@@ -74,6 +76,7 @@ def evaluate_command(
     labels: str | None,
     layer: str | None,
     class_column: str | None,
+    y_axis: YAxis,
     frame_masks: str | None,
     baselines: bool,
     every: int,
@@ -107,7 +110,7 @@ def evaluate_command(
     if labels is not None and frame_masks is not None:
         raise click.UsageError("--labels are of a raster and --frame-masks of video frames; expected one of them")
     policy = crop_choices(choices)
-    objects = _every(_objects(data, labels, layer, class_column, frame_masks), every)
+    objects = _every(_objects(data, labels, layer, class_column, y_axis, frame_masks), every)
     device = choices.pop("device")
     if ablate == "training":
         figures, table = _compare_runs(runs, objects, policy, device, quiet, choices["input_size"])
@@ -182,13 +185,13 @@ def _compare_runs(
 
 
 def _objects(
-    data: Path, labels: str | None, layer: str | None, class_column: str | None, frame_masks: str | None
+    data: Path, labels: str | None, layer: str | None, class_column: str | None, y_axis: YAxis, frame_masks: str | None
 ) -> list[LabelledObject]:
     from rosgeo.training.config import DataSource
     from rosgeo.training.sources import read_source
 
     if labels is not None:
-        source = DataSource(kind="raster", raster=str(data), labels=labels, layer=layer, class_column=class_column)
+        source = DataSource(kind="raster", raster=str(data), labels=labels, layer=layer, class_column=class_column, y_axis=y_axis)
     elif frame_masks is not None:
         source = DataSource(kind="frames", path=str(data), masks=frame_masks)
     elif (data / "onehotmask").is_dir():

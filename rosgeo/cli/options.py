@@ -15,7 +15,7 @@ import click
 if TYPE_CHECKING:
     from rosgeo.geometry.windows import CropPolicy
 
-__all__ = ["FILE", "ProgressBar", "cluster_client", "crop_choices", "device_option", "quiet_option"]
+__all__ = ["FILE", "ProgressBar", "cluster_client", "crop_choices", "device_option", "quiet_option", "y_axis_option"]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -26,6 +26,17 @@ quiet_option: Decorator = click.option("-q", "--quiet", is_flag=True, help="No p
 device_option: Decorator = click.option(
     "--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda, cuda:N or mps."
 )
+
+
+def y_axis_option(what: str) -> Decorator:
+    """``--y-axis`` of a layer, in words that end with what is in pixels."""
+    return click.option(
+        "--y-axis",
+        default="auto",
+        show_default=True,
+        type=click.Choice(["auto", "down", "up"]),
+        help=f"Of {what} in pixels: y is the row (down) or, as drawn in QGIS, minus the row (up). auto: as its sign tells.",
+    )
 
 
 def crop_choices(choices: dict[str, Any]) -> CropPolicy:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from rosgeo.cli.beside import Beside
-from rosgeo.cli.options import FILE, ProgressBar, cluster_client, crop_choices, device_option, quiet_option
+from rosgeo.cli.options import FILE, ProgressBar, cluster_client, crop_choices, device_option, quiet_option, y_axis_option
 
 if TYPE_CHECKING:
     from rosgeo.options import SegmentOptions
@@ -55,6 +55,7 @@ def _holes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> f
 @click.option("--layer", metavar="NAME", help="Layer of BOXES; needed where it has more than one.")
 @click.option("--where", metavar="SQL", help="Take only boxes that meet this condition, as in \"class = 'ship'\".")
 @click.option("--boxes-crs", metavar="CRS", help="CRS of boxes that have none, as in EPSG:32650; 'pixel' for pixel coordinates.")
+@y_axis_option("boxes")
 @click.option("--crs", metavar="CRS", help="CRS of the result.  [default: the raster's]")
 @click.option(
     "--bands", metavar="R,G,B", help="Bands from 1; one number for grey.  [default: marked red, green, blue; else the first three]"
@@ -196,7 +197,8 @@ def segment_command(
 ) -> None:
     """Segment the object in each box of BOXES on the raster SCENE.
 
-    BOXES is any layer of polygons that GDAL reads, in any CRS; the result has a row for each of its rows, with all its attributes.
+    BOXES is any layer of polygons that GDAL reads, in any CRS; the result has a row for each of its rows, with all its attributes. On a
+    raster without georeferencing boxes are in pixels, and outlines have x = column and y = -row, where QGIS shows such a raster.
 
     \b
     rosgeo segment scene.tif boxes.gpkg
@@ -260,6 +262,7 @@ def segment_options(choices: dict[str, Any]) -> SegmentOptions:
         "batch_size",
         "stretch",
         "boxes_crs",
+        "y_axis",
         "layer",
         "where",
         "crs",

@@ -42,7 +42,7 @@ _OF_SEGMENT = (
     *("batch_size", "crop", "crop_side", "crop_factor", "share", "share_factor", "resample", "outline", "parts", "min_area"),
     *("fill_holes", "orthogonal", "simplify"),
 )
-_NOT_HERE: dict[str, Any] = {"axes": "raster", "layer": None, "where": None, "boxes_crs": None}
+_NOT_HERE: dict[str, Any] = {"axes": "raster", "layer": None, "where": None, "boxes_crs": None, "y_axis": "auto"}
 """Options of rosgeo segment that frames with tracks do not have."""
 
 

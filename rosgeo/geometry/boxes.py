@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,19 @@ import shapely
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 
-from rosgeo.errors import CRSMismatchError
-from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid
+from rosgeo.errors import BoxesError, CRSMismatchError, PixelFrameWarning
+from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid, YAxis
 
-__all__ = ["BOX_GRID_PX", "boxes_to_px", "on_raster", "transform_points", "usable_geometries"]
+__all__ = ["BOX_GRID_PX", "boxes_to_px", "flip_y", "on_raster", "points_up", "transform_points", "usable_geometries"]
 
 BOX_GRID_PX = 1 / 1024
 """Boxes are rounded to this in pixels: far below what a mask can show, and it takes away the last digits of the map
 coordinates, which differ between a scene and a clip of it."""
 
 _SEGMENTS_A_SIDE = 16
+
+_ROWS_AT_ONCE = 8192
+"""Densified outlines are some hundred times as large as boxes: so many are held at a time, that memory does not grow with the layer."""
 
 
 def usable_geometries(geometries: npt.NDArray[Any]) -> BoolArray:
@@ -43,6 +47,56 @@ def usable_geometries(geometries: npt.NDArray[Any]) -> BoolArray:
     # The hull's area, since the signed area of a bow tie is zero.
     usable[finite] = shapely.area(shapely.convex_hull(geoms[finite])) > 0
     return usable
+
+
+def points_up(geometries: npt.NDArray[Any], y_axis: YAxis, name: str) -> bool:
+    """Whether pixel coordinates are drawn over a picture in QGIS, with y = -row, and not counted downwards, with y = row.
+
+    Parameters
+    ----------
+    geometries : object array (N,) of shapely geometries or None
+        In pixels.
+    y_axis : {"auto", "down", "up"}
+        ``down`` and ``up`` are taken at their word. ``auto``: the side of y = 0 on which the middles of the geometries lie says it (one
+        that lies on neither says nothing), and y is the row where there is none.
+    name : str
+        Of the layer, for messages.
+
+    Raises
+    ------
+    BoxesError
+        There are middles on both sides.
+
+    Warns
+    -----
+    PixelFrameWarning
+        Not one geometry lies wholly on that side.
+    """
+    if y_axis != "auto":
+        return y_axis == "up"
+    low, high = shapely.bounds(geometries)[:, [1, 3]].T
+    with np.errstate(invalid="ignore"):
+        telling = np.isfinite(low) & np.isfinite(high) & (low + high != 0)
+    low, high = low[telling], high[telling]
+    up = int((low + high < 0).sum())
+    if 0 < up < len(low):
+        raise BoxesError(
+            f"{name}: {up} of {len(low)} boxes have their centre at y < 0 and the rest above, so that it is not clear which way y "
+            "points. Pass --y-axis down (y is the row) or --y-axis up (y is minus the row)."
+        )
+    if len(low) and not (high <= 0 if up else low >= 0).any():
+        warnings.warn(
+            f"{name}: every box reaches over y = 0; y is taken as {'minus ' if up else ''}the row, since their centres lie at "
+            f"y {'<' if up else '>'} 0. Pass --y-axis {'down' if up else 'up'} if that is wrong.",
+            PixelFrameWarning,
+            stacklevel=2,
+        )
+    return up > 0
+
+
+def flip_y(points: FloatArray) -> FloatArray:
+    """Points (N, 2) with y = row as points with y = -row, and the other way round."""
+    return points * (1.0, -1.0)
 
 
 def boxes_to_px(geometries: npt.NDArray[Any], crs: CRS | None, grid: RasterGrid, *, in_pixels: bool = False) -> Boxes:
@@ -74,8 +128,9 @@ def boxes_to_px(geometries: npt.NDArray[Any], crs: CRS | None, grid: RasterGrid,
     """
     geoms = np.asarray(geometries, dtype=object)
     xyxy = np.full((len(geoms), 4), np.nan)
-    rows = np.flatnonzero(usable_geometries(geoms))
-    if len(rows):
+    usable = np.flatnonzero(usable_geometries(geoms))
+    for start in range(0, len(usable), _ROWS_AT_ONCE):
+        rows = usable[start : start + _ROWS_AT_ONCE]
         points, owner = _outline_points(geoms[rows])
         if not in_pixels:
             points = grid.mapping.to_px(transform_points(points, crs, grid.crs))

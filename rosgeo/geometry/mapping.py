@@ -11,6 +11,7 @@ from rosgeo.errors import RasterError
 from rosgeo.types import FloatArray, PixelMapping
 
 __all__ = [
+    "PICTURE_MAPPING",
     "AffineMapping",
     "HomographyMapping",
     "QuadraticMapping",
@@ -61,6 +62,11 @@ class AffineMapping:
         # Subtracting the origin first keeps the digits that the inverse's own offset would lose far from (0, 0).
         moved = np.asarray(points_map, dtype=np.float64) - (t.c, t.f)
         return _apply(~Affine(t.a, t.b, 0.0, t.d, t.e, 0.0), moved)
+
+
+PICTURE_MAPPING = AffineMapping(Affine(1, 0, 0, 0, -1, 0))
+"""The map frame of rasters without georeferencing: x = column, y = -row, which is where QGIS shows them. GDAL gives such rasters the
+identity as their transform, and no file stores that."""
 
 
 def _apply(t: Affine, points: FloatArray) -> FloatArray:

@@ -41,6 +41,7 @@ from qgis.core import (
     QgsProcessingParameterString,
     QgsProcessingParameterVectorDestination,
     QgsProviderRegistry,
+    QgsRectangle,
     QgsVectorFileWriter,
     QgsVectorLayer,
 )
@@ -147,6 +148,8 @@ class RosgeoSegment(QgsProcessingAlgorithm):
         self._selected = isinstance(value, QgsProcessingFeatureSourceDefinition) and value.selectedFeaturesOnly
         layer = self.parameterAsVectorLayer(parameters, "BOXES", context)
         self._boxes = None if layer is None or self._selected else file_of(layer)
+        source = self.parameterAsSource(parameters, "BOXES", context)
+        self._in_pixels = source is not None and drawn_on_picture(source, raster)
         return True
 
     def processAlgorithm(self, parameters: dict[str, Any], context: Any, feedback: Any) -> dict[str, Any]:
@@ -205,6 +208,7 @@ class RosgeoSegment(QgsProcessingAlgorithm):
             options += [option, text] if text else []
         for name, option in (("SHARE", "--share"), ("RESUME", "--resume")):
             options += [option] if self.parameterAsBool(parameters, name, context) else []
+        options += ["--boxes-crs", "pixel"] if self._in_pixels else []
         return options + words(self.parameterAsString(parameters, "EXTRA", context))
 
     def _open(self, parameters: dict[str, Any], context: Any, target: str, outlines: str, prompts: str) -> None:
@@ -239,6 +243,15 @@ class RosgeoSegment(QgsProcessingAlgorithm):
     def _advanced(self, parameter: Any) -> None:
         parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.FlagAdvanced)
         self.addParameter(parameter)
+
+
+def drawn_on_picture(boxes: Any, raster: Any) -> bool:
+    """Whether boxes lie on a raster without georeferencing in a CRS that QGIS gave their layer: they are in its pixels all the same."""
+    own = raster.dataProvider()
+    # Where QGIS shows a raster without georeferencing.
+    picture = QgsRectangle(0, -own.ySize(), own.xSize(), 0)
+    is_picture = not own.crs().isValid() and own.extent() == picture
+    return bool(is_picture and boxes.sourceCrs().isValid() and picture.intersects(boxes.sourceExtent()))
 
 
 def file_of(layer: Any) -> list[str] | None:

@@ -13,12 +13,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from affine import Affine
 from pyproj import CRS
 from rasterio.dtypes import check_dtype
 
 from rosgeo.errors import InputFileNotFoundError, OptionError, RasterError
-from rosgeo.geometry.mapping import AffineMapping, HomographyMapping
+from rosgeo.geometry.mapping import PICTURE_MAPPING, HomographyMapping
 from rosgeo.raster.bands import Stretch, choose_bands, fit_stretch, parse_stretch
 from rosgeo.raster.crops import CropReader
 from rosgeo.raster.georef import Georeference
@@ -30,9 +29,6 @@ __all__ = ["PICTURES", "FrameSequence", "natural_key", "open_frames"]
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 """Frames as files; any other file is taken for a video."""
-
-_UPRIGHT = AffineMapping(Affine(1, 0, 0, 0, -1, 0))
-"""Where QGIS shows a picture without georeferencing: x = column, y = -row."""
 
 _STATISTICS_SIDE = 1024
 _STATISTICS_FRAMES = 16
@@ -156,7 +152,7 @@ class FrameSequence:
         if self.georef is not None:
             return self.georef.mapping
         if not self.georeferenced:
-            return _UPRIGHT
+            return PICTURE_MAPPING
         with self.source(index) as source:
             return source.grid.mapping
 
@@ -341,10 +337,7 @@ def _require_real(source: RasterSource, bands: tuple[int, int, int]) -> None:
 
 
 def _grid(source: RasterSource, georef: Georeference | None) -> RasterGrid:
-    height, width = source.grid.shape
-    if georef is not None:
-        return RasterGrid(height, width, georef.mapping, georef.crs)
-    return source.grid if source.georeferenced else RasterGrid(height, width, _UPRIGHT)
+    return source.grid if georef is None else RasterGrid(*source.grid.shape, georef.mapping, georef.crs)
 
 
 def _require_ground(georef: Georeference, shape: tuple[int, int], name: str) -> None:

@@ -22,7 +22,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from rosgeo.errors import InputFileNotFoundError, RasterError
-from rosgeo.geometry.mapping import AffineMapping, mapping_from_gcps
+from rosgeo.geometry.mapping import PICTURE_MAPPING, AffineMapping, mapping_from_gcps
 from rosgeo.raster.lazy import pixels_of
 from rosgeo.raster.png import require_whole_png
 from rosgeo.types import BoolArray, PixelMapping, RasterGrid
@@ -49,7 +49,7 @@ class RasterSource(Protocol):
     dtypes, colours : tuple of str
         Of each band.
     georeferenced : bool
-        True where the map frame is not just the pixel frame.
+        False where the raster has no CRS, transform or control points. Its map frame is then x = column, y = -row.
     """
 
     name: str
@@ -172,7 +172,9 @@ def _georeferencing(dataset: Any) -> tuple[CRS | None, PixelMapping, bool]:
             f"{dataset.name} is georeferenced by RPCs alone, which rosgeo does not read. Orthorectify it first: gdalwarp -rpc IN OUT."
         )
     crs = _as_pyproj(dataset.crs, dataset.name)
-    return crs, AffineMapping(dataset.transform), not (crs is None and dataset.transform.is_identity)
+    if dataset.transform.is_identity:
+        return crs, PICTURE_MAPPING, crs is not None
+    return crs, AffineMapping(dataset.transform), True
 
 
 def _as_pyproj(crs: Any, name: str) -> CRS | None:
@@ -231,8 +233,12 @@ class ArraySource:
         transform = _array_transform(array, x, y)
         crs = _as_pyproj(array.rio.crs, self.name)
         gcps = array.rio.get_gcps() if array.rio.transform().is_identity else None
+        of_picture = not gcps and (transform.is_identity or (crs is None and _counts_pixels(array, transform)))
+        if of_picture:
+            # The coordinates of a picture count downwards, those of its map frame upwards.
+            transform = PICTURE_MAPPING.transform * transform
         mapping = _array_gcp_mapping(gcps, transform) if gcps else AffineMapping(transform)
-        self.georeferenced = bool(gcps) or not (crs is None and transform.is_identity)
+        self.georeferenced = not of_picture or crs is not None
         self.grid = RasterGrid(int(stacked.shape[1]), int(stacked.shape[2]), mapping, crs)
 
     def read(self, bands: Bands, rows: slice, cols: slice) -> tuple[npt.NDArray[Any], BoolArray]:
@@ -280,6 +286,17 @@ def _array_transform(array: xr.DataArray, x: str, y: str) -> Affine:
     ]
     (a, d), (b, e) = (corners[1] - corners[0]) / (width - 1), (corners[2] - corners[0]) / (height - 1)
     return Affine(a, b, corners[0][0] - (a + b) / 2, d, e, corners[0][1] - (d + e) / 2)
+
+
+def _counts_pixels(array: xr.DataArray, transform: Affine) -> bool:
+    """Whether coordinates only count pixels from a picture's top-left corner: of a part of it, or of every n-th pixel."""
+    name = array.rio.grid_mapping
+    stored = array.coords[name].attrs.get("GeoTransform") if name in array.coords else None
+    if stored is not None and not Affine.from_gdal(*map(float, stored.split())).is_identity:
+        return False
+    t = transform
+    first = (t.c + t.a / 2, t.f + t.e / 2)
+    return bool(t.b == t.d == 0 and t.a == t.e == round(t.a) >= 1 and min(first) >= 0)
 
 
 def _spatial_dims(array: xr.DataArray, name: str) -> tuple[str, str]:

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from affine import Affine
 
 from rosgeo.errors import OptionError, RasterError
-from rosgeo.geometry.mapping import AffineMapping
+from rosgeo.geometry.mapping import PICTURE_MAPPING
 from rosgeo.raster.source import Bands, RasterSource
 from rosgeo.tracks.values import ClipFrame
 from rosgeo.types import BoolArray, RasterGrid
@@ -43,7 +42,7 @@ class PictureSource:
         self.dtypes = (str(values.dtype),) * self.count
         self.colours = colours
         self.georeferenced = False
-        self.grid = RasterGrid(height, width, AffineMapping(Affine.identity()))
+        self.grid = RasterGrid(height, width, PICTURE_MAPPING)
         self._values = values
 
     def read(self, bands: Bands, rows: slice, cols: slice) -> tuple[npt.NDArray[Any], BoolArray]:

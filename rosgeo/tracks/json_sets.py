@@ -24,7 +24,7 @@ def write_coco(outlines: ClipOutlines, path: str | Path, *, overwrite: bool = Fa
     Parameters
     ----------
     outlines : ClipOutlines
-        Rows of status ``ok`` with an outline are written, in the order of frames and tracks.
+        Rows of status ``ok`` or ``corrected`` with an outline are written, in the order of frames and tracks.
     path : path
         The file. ``rosgeo train`` reads it where the clip's folder lies beside it or in ``images/`` beside it.
     overwrite : bool

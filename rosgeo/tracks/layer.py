@@ -1,8 +1,7 @@
 """A vector layer (GeoPackage, GeoJSON, FlatGeobuf, GeoParquet, Shapefile) with a frame and a track column.
 
-Where the layer lies in the clip's pixels, which way y points is told by its sign: rosgeo writes outlines of a clip that is not
-georeferenced with y = -row, so that QGIS shows the frame upright, and those of a single picture with y = row. Where all boxes lie on one
-side of zero that says it; else ``y_axis`` has to. A layer in a map's CRS is brought to pixels by the clip's grid, which the caller
+Where the layer lies in the clip's pixels, which way y points is told by its sign, or by ``y_axis``; see
+`rosgeo.geometry.boxes.points_up`. A layer in a map's CRS is brought to pixels by the clip's grid, which the caller
 gives (``grid``: one for the clip, or one for each frame): as in `rosgeo.geometry.boxes.boxes_to_px`, the outline is transformed, and its
 envelope taken last. Frames count from 0 unless ``first_frame`` or a column ``rosgeo_first_frame`` says
 otherwise; a time column is kept as any other.
@@ -13,7 +12,6 @@ Frames and their names as in a table (`rosgeo.tracks.csv_table`).
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,11 +22,11 @@ import shapely
 from pyproj import CRS
 
 from rosgeo.errors import BoxesError, CRSMismatchError, TracksError
-from rosgeo.geometry.boxes import boxes_to_px, transform_points, usable_geometries
+from rosgeo.geometry.boxes import boxes_to_px, flip_y, points_up, transform_points, usable_geometries
 from rosgeo.tracks.build import make_tracks
 from rosgeo.tracks.csv_table import choose_columns, first_frame_of, names_of_frames
 from rosgeo.tracks.dota import track_ids
-from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions, YAxis
+from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions
 from rosgeo.tracks.targets import FIRST_FRAME, has_box, with_frames
 from rosgeo.tracks.values import Tracks
 from rosgeo.types import FloatArray, IntArray, RasterGrid
@@ -106,7 +104,7 @@ def tracks_from_layer(frame: gpd.GeoDataFrame, name: str, options: ReadOptions) 
     if crs is not None or (options.grid is not None and options.boxes_crs != "pixel" and frame.crs is None):
         xyxy, corners = _from_map(geometries, crs, numbers, options.grid, name)
     else:
-        px = shapely.transform(geometries, _flip) if _points_up(geometries, options.y_axis, name) else geometries
+        px = shapely.transform(geometries, flip_y) if _points_up(geometries, options, name) else geometries
         xyxy, corners = _envelopes(px), _quads(px)
     named = names_of_frames(numbers, _texts(frame[roles["frame_name"]])) if "frame_name" in roles else {}
     taken = {FIRST_FRAME, roles["frame"], roles["track_id"], frame.geometry.name, *([roles["frame_name"]] if named else [])}
@@ -174,12 +172,12 @@ def _ids(values: Any, name: str) -> list[str]:
 
 
 def _map_crs(own: Any, boxes_crs: str | None) -> CRS | None:
-    """The layer's CRS where that is one of a map; None for pixels, whose CRS is none or GeoPackage's undefined Cartesian one."""
-    from rosgeo.vector.read import PIXEL_CRS, parse_crs
+    """The layer's CRS where that is one of a map; None for pixels, whose CRS is none or one of GeoPackage's undefined ones."""
+    from rosgeo.vector.read import PIXEL_CRS, known_crs, parse_crs
 
     if boxes_crs is not None:
         return None if boxes_crs.lower() == PIXEL_CRS else parse_crs(boxes_crs, "--boxes-crs")
-    crs = None if own is None else CRS.from_user_input(own)
+    crs = known_crs(own)
     return crs if crs is not None and (crs.is_projected or crs.is_geographic) else None
 
 
@@ -222,25 +220,11 @@ def _to_px(crs: CRS | None, grid: RasterGrid) -> Any:
     return lambda points: grid.mapping.to_px(transform_points(points, crs, grid.crs))
 
 
-def _flip(points: FloatArray) -> FloatArray:
-    return points * (1.0, -1.0)
-
-
-def _points_up(geometries: npt.NDArray[Any], y_axis: YAxis, name: str) -> bool:
-    """Whether y is minus the row."""
-    if y_axis != "auto":
-        return y_axis == "up"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        middle = shapely.bounds(geometries)[:, [1, 3]].mean(axis=1)
-    middle = middle[np.isfinite(middle)]
-    up = int((middle < 0).sum())
-    if 0 < up < len(middle):
-        raise TracksError(
-            f"{name}: {up} of {len(middle)} boxes have their centre at y < 0 and the rest above, so that it is not clear which way y "
-            "points. Pass --y-axis down (y is the row) or --y-axis up (y is minus the row)."
-        )
-    return up > 0
+def _points_up(geometries: npt.NDArray[Any], options: ReadOptions, name: str) -> bool:
+    try:
+        return points_up(geometries, options.y_axis, name)
+    except BoxesError as error:
+        raise TracksError(str(error)) from error
 
 
 def _envelopes(geometries: npt.NDArray[Any]) -> FloatArray:
@@ -276,7 +260,7 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
     corners = tracks.corners[rows] if tracks.corners is not None else np.stack(
         [np.stack(c, axis=1) for c in ((x_min, y_min), (x_max, y_min), (x_max, y_max), (x_min, y_max))], axis=1
     )  # fmt: skip
-    geometry[rows] = shapely.polygons(corners * (1.0, -1.0))
+    geometry[rows] = shapely.polygons(flip_y(corners))
     table = tracks.table.rename(columns={c: f"source_{c}" for c in tracks.table.columns if str(c).lower() in ("fid", "geom")})
     table = with_frames(tracks, table)
     layer = gpd.GeoDataFrame(table, geometry=gpd.GeoSeries(geometry, index=table.index), crs=UNDEFINED_CARTESIAN)

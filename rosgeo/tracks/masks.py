@@ -17,6 +17,9 @@ from rosgeo.types import BoolArray, FloatArray, IntArray
 
 __all__ = ["ClipMasks", "Track", "TrackMask", "frame_masks", "paint"]
 
+_GOOD_STATUS = ("ok", "corrected")
+"""Values of `rosgeo_status` that an object of a set may have; the second is a person's, see `rosgeo.vector.style`."""
+
 
 @dataclass(frozen=True)
 class Track:
@@ -62,7 +65,7 @@ class ClipMasks:
     Parameters
     ----------
     outlines : ClipOutlines
-        Only rows of status ``ok`` with an outline are looked at.
+        Only rows of status ``ok`` or ``corrected`` with an outline are looked at.
 
     Attributes
     ----------
@@ -83,7 +86,7 @@ class ClipMasks:
         self.clip = outlines.clip
         table = outlines.rows
         geometry = table.geometry.to_numpy()
-        ok = (table["rosgeo_status"] == "ok").to_numpy(dtype=bool)
+        ok = table["rosgeo_status"].isin(_GOOD_STATUS).to_numpy(dtype=bool)
         rows = np.flatnonzero(ok & ~shapely.is_missing(geometry) & ~shapely.is_empty(geometry))
         used = table.iloc[rows]
         self._geometry = geometry

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from rosgeo.types import RasterGrid
+from rosgeo.types import RasterGrid, YAxis
 
 if TYPE_CHECKING:
     from rosgeo.tracks.values import Tracks
 
-__all__ = ["ReadOptions", "TrackFormat", "WriteOptions", "YAxis"]
-
-YAxis = Literal["auto", "down", "up"]
+__all__ = ["ReadOptions", "TrackFormat", "WriteOptions"]
 
 
 @dataclass(frozen=True)

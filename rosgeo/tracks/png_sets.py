@@ -40,7 +40,7 @@ def write_davis(outlines: ClipOutlines, folder: str | Path, *, overwrite: bool =
     Parameters
     ----------
     outlines : ClipOutlines
-        Rows of status ``ok`` with an outline are written. Each frame of the clip has a picture, with or without objects.
+        Rows of status ``ok`` or ``corrected`` with an outline are written. Each frame of the clip has a picture, with or without objects.
     folder : path
         As ``Annotations/480p`` of DAVIS: holds a folder a clip, and is made where it is missing.
     overwrite : bool

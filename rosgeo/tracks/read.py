@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rosgeo.errors import InputFileNotFoundError, TracksError
 from rosgeo.tracks.formats import FORMATS, format_named, recognise
-from rosgeo.tracks.options import ReadOptions, YAxis
+from rosgeo.tracks.options import ReadOptions
 from rosgeo.tracks.values import Tracks
-from rosgeo.types import RasterGrid
+from rosgeo.types import RasterGrid, YAxis
 
 __all__ = ["read_tracks"]
 

@@ -37,7 +37,7 @@ def write_reference(outlines: ClipOutlines, frames: ClipPictures, folder: str | 
     Parameters
     ----------
     outlines : ClipOutlines
-        Rows of status ``ok`` with an outline are written, in the order of track ids. A frame without any has no file.
+        Rows of status ``ok`` or ``corrected`` with an outline are written, in the order of track ids. A frame without any has no file.
     frames : ClipPictures
         The pictures of the same clip.
     folder : path

@@ -25,7 +25,7 @@ Update = Literal["both", "alternate", "sam", "hq"]
 
 _KEYS_OF_KIND = {
     "coco": {"path", "annotations"},
-    "raster": {"raster", "labels", "layer", "where", "class_column", "labels_crs", "bands", "stretch"},
+    "raster": {"raster", "labels", "layer", "where", "class_column", "labels_crs", "y_axis", "bands", "stretch"},
     "masks": {"path"},
     "frames": {"path", "masks"},
 }
@@ -52,6 +52,8 @@ class DataSource:
     layer, where, labels_crs : str or None
         Layer of `labels`, an SQL condition on its attributes, its CRS where it has none (``pixel``: pixel coordinates). Without
         `where`, of a layer that rosgeo wrote the rows with the status ``ok`` or ``corrected`` are taken.
+    y_axis : {"auto", "down", "up"}
+        Of labels in pixels, as ``rosgeo segment --y-axis``.
     class_column : str or None
         Column that holds the class; without it all are of class ``object``.
     bands : str or None
@@ -70,6 +72,7 @@ class DataSource:
     where: str | None = None
     class_column: str | None = None
     labels_crs: str | None = None
+    y_axis: Literal["auto", "down", "up"] = "auto"
     bands: str | None = None
     stretch: str = "auto"
 

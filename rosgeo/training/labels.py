@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,11 @@ from rosgeo.errors import InputFileNotFoundError, OptionError, TrainingDataError
 from rosgeo.training.config import DataSource
 from rosgeo.training.data import LabelledObject, RasterPixels
 from rosgeo.training.outlines import join_loops
-from rosgeo.types import FloatArray
+from rosgeo.types import FloatArray, RasterGrid
 
 if TYPE_CHECKING:
     from rosgeo.raster.source import RasterSource
+    from rosgeo.vector.read import Placed
 
 __all__ = ["footprint", "read_labels"]
 
@@ -69,7 +71,11 @@ def read_labels(source: DataSource, column: str | None = None) -> tuple[list[Lab
     pixels = RasterPixels(source.raster, parse_bands(source.bands), source.stretch)
     with open_source(source.raster) as opened:
         raster = upright_source(opened)
-        outlines, boxes, lost = _to_pixels(frame, raster, source)
+        placed = _placed(frame, opened, source)
+        if placed.in_pixels and raster is not opened:
+            # They are pixels of the raster as it is stored.
+            placed = replace(placed, geometries=placed.to_map(opened.grid), in_pixels=False)
+        outlines, boxes, lost = _to_pixels(placed, raster.grid)
         height, width = raster.grid.shape
     objects = [
         LabelledObject(
@@ -102,18 +108,27 @@ def _wanted(frame: Any, source: DataSource) -> tuple[Any, int]:
     return frame[wanted].reset_index(drop=True), int((~wanted).sum())
 
 
-def _to_pixels(
-    frame: Any, raster: RasterSource, source: DataSource
-) -> tuple[dict[int, tuple[FloatArray, ...]], FloatArray, dict[str, int]]:
+def _placed(frame: Any, raster: RasterSource, source: DataSource) -> Placed:
+    from rosgeo.vector.read import place_layer
+
+    return place_layer(
+        frame,
+        raster.grid,
+        georeferenced=raster.georeferenced,
+        raster_name=source.raster,
+        boxes_name=source.labels,
+        boxes_crs=source.labels_crs,
+        y_axis=source.y_axis,
+    )
+
+
+def _to_pixels(placed: Placed, grid: RasterGrid) -> tuple[dict[int, tuple[FloatArray, ...]], FloatArray, dict[str, int]]:
     """Outlines by row, the boxes of all rows (N, 4), and reason -> number of rows without an outline."""
     import shapely
 
     from rosgeo.geometry.boxes import boxes_to_px, transform_points, usable_geometries
-    from rosgeo.vector.read import check_frames
 
-    grid = raster.grid
-    crs, in_pixels = check_frames(frame, source.labels_crs, grid.crs, source.raster, source.labels)
-    geometries = frame.geometry.to_numpy()
+    geometries, crs, in_pixels = placed.geometries, placed.crs, placed.in_pixels
     height, width = grid.shape
     raster_box = np.array([width, height, width, height], dtype=np.float64)
     boxes = np.clip(boxes_to_px(geometries, crs, grid, in_pixels=in_pixels).xyxy, 0, raster_box)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import numpy.typing as npt
 import pyogrio
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from rosgeo.errors import BoxesError, CRSMismatchError, InputFileNotFoundError, OptionError
+from rosgeo.errors import BoxesError, CRSMismatchError, InputFileNotFoundError, OptionError, PixelFrameWarning
+from rosgeo.geometry.boxes import flip_y, points_up, transform_points
+from rosgeo.types import FloatArray, RasterGrid, YAxis
 from rosgeo.vector.gpkg import outlines_layer
 
-__all__ = ["PIXEL_CRS", "check_frames", "crs_label", "parse_crs", "read_boxes"]
+__all__ = ["PIXEL_CRS", "Placed", "check_frames", "crs_label", "known_crs", "parse_crs", "place_layer", "read_boxes"]
 
 PIXEL_CRS = "pixel"
 """Value of ``boxes_crs`` for coordinates in pixels of the raster."""
@@ -143,6 +148,12 @@ def _require_polygons(frame: gpd.GeoDataFrame, name: str) -> None:
         )
 
 
+def known_crs(crs: Any) -> CRS | None:
+    """A layer's CRS; None where it has none, or one of those that a GeoPackage calls undefined."""
+    known = None if crs is None else CRS.from_user_input(crs)
+    return None if known is None or known.name.lower().startswith("undefined ") else known
+
+
 def check_frames(
     frame: gpd.GeoDataFrame, boxes_crs: str | CRS | None, raster_crs: CRS | None, raster_name: str, boxes_name: str
 ) -> tuple[CRS | None, bool]:
@@ -173,7 +184,7 @@ def check_frames(
     """
     if boxes_crs is not None and str(boxes_crs).lower() == PIXEL_CRS:
         return None, True
-    own = CRS.from_user_input(frame.crs) if frame.crs is not None else None
+    own = known_crs(frame.crs)
     if boxes_crs is not None:
         given = parse_crs(boxes_crs, "--boxes-crs")
         if own is not None and not own.equals(given, ignore_axis_order=True):
@@ -192,6 +203,105 @@ def check_frames(
             "pass --boxes-crs pixel if the boxes are in pixels."
         )
     return own, own is None
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Polygons, and what their coordinates are on a raster.
+
+    Attributes
+    ----------
+    geometries : object array (N,) of shapely polygons, multipolygons or None
+    crs : CRS or None
+        Of the geometries; None where they are in pixels, or in the raster's own frame.
+    in_pixels : bool
+        They are in the raster's pixel frame, with y downwards.
+    """
+
+    geometries: npt.NDArray[Any]
+    crs: CRS | None
+    in_pixels: bool
+
+    def to_map(self, grid: RasterGrid) -> npt.NDArray[Any]:
+        """The geometries (N,) in the raster's map frame."""
+
+        def move(points: FloatArray) -> FloatArray:
+            return grid.mapping.to_map(points) if self.in_pixels else transform_points(points, self.crs, grid.crs)
+
+        moved: npt.NDArray[Any] = shapely.transform(self.geometries, move)
+        return moved
+
+
+def place_layer(
+    frame: gpd.GeoDataFrame,
+    grid: RasterGrid,
+    *,
+    georeferenced: bool,
+    raster_name: str,
+    boxes_name: str,
+    boxes_crs: str | CRS | None = None,
+    y_axis: YAxis = "auto",
+) -> Placed:
+    """Find out what a layer's coordinates are on a raster.
+
+    Parameters
+    ----------
+    frame : GeoDataFrame (N rows)
+    grid : RasterGrid
+        Of the raster as it is stored.
+    georeferenced : bool
+        See `RasterSource`.
+    raster_name, boxes_name, boxes_crs
+        See `check_frames`.
+    y_axis : {"auto", "down", "up"}
+        Of coordinates in pixels; see `points_up`.
+
+    Returns
+    -------
+    Placed
+        Where neither raster nor layer has a CRS, the coordinates are pixels, or those of the raster's own map frame, which is where QGIS
+        shows it. Without a transform the sign of y tells one from the other. With one, they are those of the transform where the centres of
+        more geometries lie on the raster so than as pixels.
+
+    Raises
+    ------
+    CRSMismatchError, BoxesError
+        See `check_frames` and `points_up`.
+
+    Warns
+    -----
+    PixelFrameWarning
+        The raster has a transform but no CRS; see also `points_up`.
+    """
+    crs, in_pixels = check_frames(frame, boxes_crs, grid.crs, raster_name, boxes_name)
+    geometries = frame.geometry.to_numpy()
+    if not in_pixels:
+        return Placed(geometries, crs, False)
+    if georeferenced and boxes_crs is None:
+        on_map = y_axis == "auto" and _lie_on_map(geometries, grid)
+        warnings.warn(
+            f"{raster_name} has a transform but no CRS: the boxes are taken as {'coordinates of that transform' if on_map else 'pixels'}. "
+            "Pass --boxes-crs pixel to say that they are pixels, or give both a CRS.",
+            PixelFrameWarning,
+            stacklevel=6,
+        )
+        if on_map:
+            return Placed(geometries, None, False)
+    if not points_up(geometries, y_axis, boxes_name):
+        return Placed(geometries, None, True)
+    return Placed(shapely.transform(geometries, flip_y), None, True) if georeferenced else Placed(geometries, None, False)
+
+
+def _lie_on_map(geometries: npt.NDArray[Any], grid: RasterGrid) -> bool:
+    """Whether the centres of more geometries lie on the raster in its map frame than as pixels."""
+    bounds = shapely.bounds(geometries)
+    centres = (bounds[:, :2] + bounds[:, 2:]) / 2
+    centres = centres[np.isfinite(centres).all(axis=1)]
+    with np.errstate(invalid="ignore"):
+        on_map, as_pixels = (
+            int(((px >= 0) & (px <= (grid.width, grid.height))).all(axis=1).sum()) for px in (grid.mapping.to_px(centres), centres)
+        )
+    return on_map > as_pixels
 
 
 def crs_label(crs: CRS) -> str:
