@@ -48,3 +48,14 @@ def test_examples_in_help_stand_on_lines_of_their_own(cli: Callable[..., Result]
         text = cli(*command, "--help").output
         assert "\\b" not in text
         assert any(line.startswith(f"  rosgeo {' '.join(command)} ") for line in text.splitlines()), text
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    """As in ``rosgeo models list | head -1``."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        run = subprocess.run([sys.executable, "-m", "rosgeo", "models", "list"], stdout=writer, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(writer)
+    assert run.stderr == b""

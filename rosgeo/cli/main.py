@@ -34,7 +34,8 @@ class _Group(click.Group):
         debug = bool(ctx.params.get("debug"))
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            # A pipe whose reader went away, as in ``| head``: click ends without a word then.
             raise
         except KeyboardInterrupt as error:
             # What a shell expects of a program that Ctrl-C ended.
