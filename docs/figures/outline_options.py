@@ -20,19 +20,23 @@ from PIL import Image, ImageDraw, ImageFont
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.model.registry import DEFAULT_MODEL
 from rosgeo.pipeline import SegmentOptions, open_segmenter, segment_run
+from rosgeo.types import CropWindow, ObjectMask
 from rosgeo.vector.neighbours import simplify_neighbours
-from rosgeo.vector.polygonize import OutlineOptions
+from rosgeo.vector.polygonize import OutlineOptions, mask_to_polygon
 
 PANELS: list[tuple[str, dict[str, Any]]] = [
     ("default: --outline smooth --simplify 0.05", {}),
     ("--outline pixel", {"outline": "pixel"}),
-    ("--outline pixel --simplify 1.5", {"outline": "pixel", "simplify": 1.5}),
     ("--simplify 1", {"simplify": 1.0}),
     ("--orthogonal", {"orthogonal": True}),
-    ("--parts largest", {"parts": "largest"}),
-    ("--min-area 0 (every crumb and hole)", {"min_area": 0.0}),
-    ("--min-area 0 --fill-holes all", {"min_area": 0.0, "fill_holes": "all"}),
 ]
+DRAWN: list[tuple[str, dict[str, Any]]] = [
+    ("a drawn mask, default: hole and parts stay", {}),
+    ("a drawn mask, --fill-holes all", {"fill_holes": "all"}),
+    ("a drawn mask, --min-area 250", {"min_area": 250.0}),
+    ("a drawn mask, --parts largest", {"parts": "largest"}),
+]
+"""On a mask that has a courtyard, a shed and a hut: no building of the scene has them all."""
 WINDOW = (26, 24, 176, 134)
 """Of the scene, in pixels: columns and rows from and to."""
 ENLARGE = 3
@@ -62,6 +66,24 @@ def panel(picture: np.ndarray, title: str, shapes: list[Any], colours: list[tupl
     framed.paste(crop, (0, TITLE))
     ImageDraw.Draw(framed).text((4, 4), title, fill="black", font=ImageFont.load_default(14))
     return framed
+
+
+def courtyard() -> tuple[ObjectMask, np.ndarray]:
+    """A mask as a model gives one: a house round a courtyard, a shed of 400 square pixels and a hut of 140; and its box in pixels."""
+    left, top, right, bottom = WINDOW
+    side = right - left
+    v, u = (np.mgrid[: 2 * side, : 2 * side] + 0.5) / 2
+
+    def block(x: float, y: float, half_x: float, half_y: float) -> np.ndarray:
+        """Above 0 within a block that is turned by 15 degrees."""
+        along, across = 0.966 * (u - x) + 0.259 * (v - y), -0.259 * (u - x) + 0.966 * (v - y)
+        return np.minimum(half_x - np.abs(along), half_y - np.abs(across))
+
+    house = np.minimum(block(52, 55, 34, 28), -block(52, 55, 14, 10))
+    logits = np.maximum.reduce([house, block(112, 38, 10, 10), block(116, 82, 7, 5)]).astype(np.float32)
+    return ObjectMask(0, CropWindow(left, top, side), logits, 0.9, 0.9), np.array(
+        [left + 8, top + 10, right - 20, bottom - 5], float
+    )
 
 
 def row_houses() -> list[Any]:
@@ -96,6 +118,11 @@ def main(out: Path) -> None:
             default = shapes if default is None else default
             panels.append(panel(picture, title, shapes, [(230, 0, 60)] * len(shapes)))
             tell(title, shapes, default)
+    mask, box = courtyard()
+    for title, options in DRAWN:
+        shape = mask_to_polygon(mask, box, OutlineOptions(**options))
+        panels.append(panel(picture, title, [shape], [(230, 0, 60)]))
+        tell(title, [shape], [mask_to_polygon(mask, box, OutlineOptions())])
     houses = np.array(row_houses(), dtype=object)
     shared = simplify_neighbours(houses, 2.0)
     colours = [(230, 0, 60), (0, 90, 220), (0, 130, 60)]
@@ -106,7 +133,8 @@ def main(out: Path) -> None:
     sheet = Image.new("RGB", (COLUMNS * width, rows * height), "white")
     for i, one in enumerate(panels):
         sheet.paste(one, ((i % COLUMNS) * width, (i // COLUMNS) * height))
-    sheet.quantize(128, dither=Image.Dither.NONE).save(out, optimize=True)
+    # Lines are few among so many pixels: a palette by number of pixels would make them grey.
+    sheet.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(out, optimize=True)
     print(f"{out}: {sheet.width} x {sheet.height}, {out.stat().st_size / 1000:.0f} kB")
 
 
