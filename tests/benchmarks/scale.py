@@ -183,7 +183,7 @@ def main() -> None:
         points, axes, log = memory(arguments.count), ("side of the raster, px", "peak memory, MB"), True
     elif arguments.what == "boxes":
         counts = [int(n) for n in (arguments.counts or "1000,10000,100000").split(",")]
-        points, axes, log = boxes(counts), ("boxes", "boxes planned and written a second"), True
+        points, axes, log = boxes(counts), ("boxes", "planned and written, boxes a s"), True
     else:
         counts = [int(n) for n in (arguments.counts or "1,2").split(",")]
         points, axes, log = workers(counts, arguments.count), ("processes of one thread", "objects a second"), False
