@@ -41,6 +41,8 @@ _PANEL, _MARGIN, _LINE, _TEXT = 250, 16, 24, 15
 _SMOOTH = 2
 """Lines are drawn so many times as large and averaged, since Pillow draws them ragged."""
 _BOX_COLOUR, _MISSED_COLOUR = "#ffffff", "#ff3cc8"
+_BY_HAND = "#6cff6c"
+"""Of outlines that a person corrected: white in QGIS, which is the boxes' colour here."""
 _CASING = "#141414"
 _PAPER, _INK, _SWATCH = "#ffffff", "#202020", "#8a8f88"
 
@@ -94,10 +96,15 @@ def draw_preview(scene: Any, run: SegmentRun, path: str | Path, *, bands: tuple[
 
 
 def worst_first(run: SegmentRun) -> list[int]:
-    """Rows that have a box on the raster: first those without an outline, then by score from the lowest; rows of one score in order."""
+    """Rows that have a box on the raster: first those without an outline, then by score from the lowest, last what a person corrected.
+
+    Rows of one score are in order.
+    """
+    status = run.result["rosgeo_status"].to_numpy(dtype=object)
     scores = np.nan_to_num(run.result["rosgeo_score"].to_numpy(dtype=np.float64), nan=-1.0)
+    scores[status == "corrected"] = 2.0
     scores[np.asarray(run.result.geometry.isna())] = -2.0
-    on_raster = ~np.isin(run.result["rosgeo_status"].to_numpy(dtype=object), ("outside", "invalid"))
+    on_raster = ~np.isin(status, ("outside", "invalid"))
     return [int(row) for row in np.argsort(scores, kind="stable") if on_raster[row]]
 
 
@@ -122,7 +129,7 @@ def _overview(reader: CropReader, run: SegmentRun, outlines: list[list[FloatArra
     enlarge = max(1, min(_MOST_ENLARGED, _ENLARGED_SIDE // max(pixels.size)))
     size = (pixels.width * enlarge, pixels.height * enlarge)
     scale = np.array([size[0] / width, size[1] / height])
-    marks = [(run.boxes_px.xyxy[row], outlines[row], _score(run, row)) for row in reversed(worst_first(run))]
+    marks = [(run.boxes_px.xyxy[row], outlines[row], _colour(run, row)) for row in reversed(worst_first(run))]
     return _drawn(pixels, size, marks, lambda xy: xy * scale)
 
 
@@ -145,10 +152,11 @@ def _object(reader: CropReader, run: SegmentRun, row: int, rings: list[FloatArra
     crop = reader.read(window, box, row)
     pixels = Image.fromarray(resample_image(crop.image, side).transpose(1, 2, 0))
     cell = _drawn(
-        pixels, pixels.size, [(box, rings, _score(run, row))], lambda xy: window.crop_to_model(window.px_to_crop(xy), side)
+        pixels, pixels.size, [(box, rings, _colour(run, row))], lambda xy: window.crop_to_model(window.px_to_crop(xy), side)
     )
     draw = ImageDraw.Draw(cell)
-    said = f"{_score(run, row):.2f}" if rings else str(run.result["rosgeo_status"].iloc[row])
+    status = str(run.result["rosgeo_status"].iloc[row])
+    said = f"{_score(run, row):.2f}" if rings and status == "ok" else status
     draw.text((6, 4), f"{row}  {said}", fill="white", stroke_width=2, stroke_fill=_CASING, font=ImageFont.load_default(_TEXT))
     middle = (box[:2] + box[2:]) / 2
     ground, unit = ground_of_pixel(reader.source.grid, middle)
@@ -160,8 +168,13 @@ def _score(run: SegmentRun, row: int) -> float:
     return float(run.result["rosgeo_score"].iloc[row])
 
 
+def _colour(run: SegmentRun, row: int) -> str:
+    """Of a row's outline, as in QGIS: by its score, or that of a person's work."""
+    return _BY_HAND if run.result["rosgeo_status"].iloc[row] == "corrected" else colour_of(_score(run, row))
+
+
 def _drawn(
-    pixels: Image.Image, size: tuple[int, int], marks: list[tuple[FloatArray, list[FloatArray], float]], place: _Place
+    pixels: Image.Image, size: tuple[int, int], marks: list[tuple[FloatArray, list[FloatArray], str]], place: _Place
 ) -> Image.Image:
     """Boxes and outlines over a picture that is resized to `size`; the last lie on top."""
     large = pixels.resize((size[0] * _SMOOTH, size[1] * _SMOOTH), Image.Resampling.NEAREST)
@@ -169,9 +182,9 @@ def _drawn(
     for box, rings, _ in marks:
         if np.isfinite(box).all():
             _frame(draw, place(box.reshape(2, 2)), _BOX_COLOUR if rings else _MISSED_COLOUR)
-    for _, rings, score in marks:
+    for _, rings, colour in marks:
         for ring in rings:
-            _line(draw, place(ring), colour_of(score), 1.5)
+            _line(draw, place(ring), colour, 1.5)
     return large.reduce(_SMOOTH)
 
 
@@ -195,13 +208,15 @@ def _legend(run: SegmentRun, shown: int, on_raster: int) -> tuple[list[tuple[str
     """Colours and words with counts, and what is said below the scale bar."""
     statuses = run.result["rosgeo_status"].to_numpy(dtype=object)
     without = np.asarray(run.result.geometry.isna())
-    colours = [colour_of(score) for score in run.result["rosgeo_score"].to_numpy(dtype=np.float64)[~without]]
+    colours = [_colour(run, int(row)) for row in np.flatnonzero(~without)]
     count = len(statuses)
     lines: list[tuple[str | None, str]] = [(None, f"{count} box" if count == 1 else f"{count} boxes")]
     lines.append((None, "rosgeo_score of the outlines:"))
     lines += [(colour, f"{low:.2f} to {high:.2f}: {colours.count(colour)}") for low, high, colour in reversed(SCORE_COLOURS)]
     if unscored := colours.count(colour_of(math.nan)):
         lines.append((colour_of(math.nan), f"without a score: {unscored}"))
+    if corrected := colours.count(_BY_HAND):
+        lines.append((_BY_HAND, f"corrected by hand: {corrected}"))
     lines.append((_BOX_COLOUR, "box"))
     if without.any():
         lines.append((_MISSED_COLOUR, f"box without an outline: {int(without.sum())}"))

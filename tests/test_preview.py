@@ -176,14 +176,15 @@ def test_a_narrow_scene_has_its_objects_side_by_side(write_raster: WriteRaster, 
 
 
 def test_the_legend_tells_of_rows_as_they_are(write_raster: WriteRaster, tmp_path: Path) -> None:
-    """Rows of a person have an outline and perhaps no score; they are not among the boxes without an outline."""
+    """Rows of a person have an outline and perhaps no score: a colour of their own, behind all others in the sheet."""
     run, _ = drawn(write_raster, tmp_path, {0: 0.9, 1: 0.9, 2: math.nan})
     run.result.loc[0, "rosgeo_status"] = "corrected"
     run.result.loc[0, "rosgeo_score"] = math.nan
     words = [text.strip() for _, text in _legend(run, 3, 3)[0]]
     assert words[0] == "4 boxes"
     assert "0.85 to 0.95: 1" in words
-    assert "without a score: 1" in words
+    assert "corrected by hand: 1" in words
+    assert worst_first(run) == [2, 1, 0]
     assert words[-3:] == ["box without an outline: 2", "failed: 1", "outside: 1"]
     assert _legend(run, 2, 3)[1][0] == "Below: the 2 worst of 3"
 
