@@ -27,7 +27,8 @@ def test_importing_rosgeo_imports_nothing_heavy() -> None:
     program = "import sys, time; before = set(sys.modules); t = time.process_time(); import rosgeo; t = time.process_time() - t"
     seconds, *loaded = python(f"{program}\nprint(t, *sorted((set(sys.modules) - before) & set({heavy.split()})))").split()
     assert loaded == []
-    assert float(seconds) < 0.1
+    # Nothing is computed at import; generous, since the machine may be busy and the byte code not yet there.
+    assert float(seconds) < 1.0
 
 
 @pytest.mark.parametrize("order", ["rosgeo, xarray", "xarray, rosgeo", "rosgeo, rioxarray"])
