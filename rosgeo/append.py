@@ -16,10 +16,10 @@ import shapely
 
 from rosgeo.errors import OptionError, OutputError
 from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid
-from rosgeo.vector.gpkg import PROMPTS_LAYER
-from rosgeo.vector.read import crs_label
+from rosgeo.vector.layers.gpkg import PROMPTS_LAYER
+from rosgeo.vector.layers.read import crs_label
+from rosgeo.vector.layers.write import read_record, read_written
 from rosgeo.vector.result import RESULT_COLUMNS
-from rosgeo.vector.write import read_record, read_written
 
 __all__ = ["Held", "add_to", "read_held_result", "row_labels", "unheld"]
 

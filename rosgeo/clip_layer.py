@@ -12,8 +12,8 @@ import shapely
 from rosgeo.errors import CRSMismatchError, TracksError
 from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines
 from rosgeo.types import BoolArray, FloatArray
+from rosgeo.vector.layers.read import crs_label, read_boxes
 from rosgeo.vector.polygonize import polygon_to_px
-from rosgeo.vector.read import crs_label, read_boxes
 
 if TYPE_CHECKING:
     from rosgeo.raster.frames import FrameSequence

@@ -17,7 +17,7 @@ from rosgeo.errors import OptionError, OutputError
 from rosgeo.tracks.reference import ClipPictures
 from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines
 from rosgeo.types import FloatArray, UInt8Array
-from rosgeo.vector.write import check_output, writing
+from rosgeo.vector.layers.write import check_output, writing
 
 __all__ = ["check_clip_preview", "track_colours", "write_clip_preview"]
 

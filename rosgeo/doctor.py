@@ -234,7 +234,7 @@ def _check_write() -> str:
     import geopandas as gpd
     from shapely import box
 
-    from rosgeo.vector.write import read_record, write_result
+    from rosgeo.vector.layers.write import read_record, write_result
 
     free = shutil.disk_usage(tempfile.gettempdir()).free
     with tempfile.TemporaryDirectory(prefix="rosgeo-doctor-") as folder:

@@ -29,8 +29,8 @@ from rosgeo.raster.source import RasterSource, open_source
 from rosgeo.tiles import TileRunner
 from rosgeo.types import BoolArray, Crop, CropWindow, FloatArray, ObjectMask, RasterGrid, Status, Tile
 from rosgeo.vector.clicked import clicked_polygon
+from rosgeo.vector.layers.read import PIXEL_CRS, Placed, parse_crs, place_layer
 from rosgeo.vector.polygonize import AnyPolygon, map_precision, polygon_to_map
-from rosgeo.vector.read import PIXEL_CRS, Placed, parse_crs, place_layer
 
 if TYPE_CHECKING:
     from rosgeo.inference.predict import Segmenter

@@ -22,7 +22,7 @@ from rosgeo.errors import OptionError, OutputError
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.raster.source import open_source
 from rosgeo.types import RasterGrid
-from rosgeo.vector.write import check_output, replacing, room_on_disk
+from rosgeo.vector.layers.write import check_output, replacing, room_on_disk
 
 if TYPE_CHECKING:
     import geopandas as gpd

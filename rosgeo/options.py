@@ -13,8 +13,8 @@ from rosgeo.model.registry import DEFAULT_MODEL
 from rosgeo.prompts import Axes
 from rosgeo.raster.bands import parse_bands
 from rosgeo.types import YAxis
+from rosgeo.vector.layers.read import crs_label
 from rosgeo.vector.polygonize import OutlineOptions
-from rosgeo.vector.read import crs_label
 
 if TYPE_CHECKING:
     from pyproj import CRS

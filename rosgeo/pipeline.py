@@ -29,11 +29,11 @@ from rosgeo.raster.crops import CropReader
 from rosgeo.raster.source import open_source
 from rosgeo.tiles import TileRunner
 from rosgeo.types import Boxes, Tile
-from rosgeo.vector.coco import Picture
-from rosgeo.vector.gpkg import prompts_frame
+from rosgeo.vector.layers.coco import Picture
+from rosgeo.vector.layers.gpkg import prompts_frame
+from rosgeo.vector.layers.write import check_outputs, write_results
 from rosgeo.vector.neighbours import simplify_together
 from rosgeo.vector.result import ObjectResult, assemble_result
-from rosgeo.vector.write import check_outputs, write_results
 
 if TYPE_CHECKING:
     import geopandas as gpd

@@ -19,9 +19,9 @@ from rosgeo.raster.bands import parse_stretch
 from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource
 from rosgeo.types import IntArray
-from rosgeo.vector.read import parse_crs, read_boxes
+from rosgeo.vector.layers.read import parse_crs, read_boxes
+from rosgeo.vector.layers.write import check_columns, output_driver
 from rosgeo.vector.result import refuse_clashing_columns
-from rosgeo.vector.write import check_columns, output_driver
 
 if TYPE_CHECKING:
     import geopandas as gpd

@@ -24,9 +24,9 @@ from rosgeo.temporal import INTERPOLATED, OUTLIER, TEMPORAL_IOU, interpolate_box
 from rosgeo.tracks.match import FrameNumbers, number_frames
 from rosgeo.tracks.values import BOX_COLUMNS, Tracks
 from rosgeo.types import BoolArray, Boxes, FloatArray, IntArray, RasterGrid
-from rosgeo.vector.read import parse_crs
+from rosgeo.vector.layers.read import parse_crs
+from rosgeo.vector.layers.write import check_columns
 from rosgeo.vector.result import ObjectResult, refuse_clashing_columns
-from rosgeo.vector.write import check_columns
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,7 +22,7 @@ from rosgeo.raster.upright import upright_source
 from rosgeo.scale_bar import ScaleBar, ground_of_pixel, scale_bar
 from rosgeo.scene_picture import SCORE_COLOURS, colour_of, read_picture
 from rosgeo.types import FloatArray
-from rosgeo.vector.write import check_output, writing
+from rosgeo.vector.layers.write import check_output, writing
 
 if TYPE_CHECKING:
     from rosgeo.pipeline import SegmentRun

@@ -16,7 +16,7 @@ from rosgeo.geometry.mapping import pixel_size_map
 from rosgeo.raster.source import RasterSource
 from rosgeo.raster.upright import UprightSource, upright_source
 from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid, YAxis
-from rosgeo.vector.read import Placed, crs_label, place_layer
+from rosgeo.vector.layers.read import Placed, crs_label, place_layer
 
 if TYPE_CHECKING:
     import geopandas as gpd

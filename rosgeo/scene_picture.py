@@ -18,8 +18,8 @@ from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource
 from rosgeo.raster.upright import upright_source
 from rosgeo.types import BoolArray, CropWindow, FloatArray, RasterGrid, UInt8Array
-from rosgeo.vector.read import known_crs, place_layer, read_boxes
-from rosgeo.vector.style import SCORE_CLASSES
+from rosgeo.vector.layers.read import known_crs, place_layer, read_boxes
+from rosgeo.vector.layers.style import SCORE_CLASSES
 
 if TYPE_CHECKING:
     import geopandas as gpd

@@ -18,8 +18,8 @@ from rosgeo.options import SegmentOptions
 from rosgeo.provenance import run_record
 from rosgeo.raster.bands import Stretch
 from rosgeo.types import RasterGrid
+from rosgeo.vector.layers.write import check_output, output_driver, write_result
 from rosgeo.vector.result import ObjectResult, assemble_result, refuse_clashing_columns
-from rosgeo.vector.write import check_output, output_driver, write_result
 
 if TYPE_CHECKING:
     from rosgeo.inference.predict import Segmenter

@@ -22,8 +22,8 @@ from rosgeo.geometry.boxes import transform_points
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.raster.source import open_source
 from rosgeo.types import FloatArray, RasterGrid
-from rosgeo.vector.geojson import on_the_globe
-from rosgeo.vector.write import check_output, writing
+from rosgeo.vector.layers.geojson import on_the_globe
+from rosgeo.vector.layers.write import check_output, writing
 
 if TYPE_CHECKING:
     from pyproj import CRS

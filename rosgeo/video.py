@@ -33,11 +33,11 @@ from rosgeo.raster.frames import FrameSequence
 from rosgeo.temporal import OUTLIER, TEMPORAL_IOU, flag_outliers, in_track, temporal_iou
 from rosgeo.tracks.values import BOX_COLUMNS, ClipFrame, ClipOutlines, Tracks
 from rosgeo.types import IntArray, PixelMapping, RasterGrid
+from rosgeo.vector.layers.style import TimeOfRows
+from rosgeo.vector.layers.write import check_output, output_driver, write_result
 from rosgeo.vector.neighbours import simplify_together
 from rosgeo.vector.polygonize import OutlineOptions, polygon_to_px
 from rosgeo.vector.result import ObjectResult, assemble_result
-from rosgeo.vector.style import TimeOfRows
-from rosgeo.vector.write import check_output, output_driver, write_result
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -18,8 +18,8 @@ from rosgeo.estimate import estimate_run
 from rosgeo.mask_raster import write_mask_raster
 from rosgeo.options import SegmentOptions
 from rosgeo.pipeline import segment_run
+from rosgeo.vector.layers.write import LAYER, read_record
 from rosgeo.vector.polygonize import OutlineOptions
-from rosgeo.vector.write import LAYER, read_record
 
 from tests.conftest import NORTH_UP, EllipseSegmenter, WriteRaster, px_boxes
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import shapely
 from PIL import Image
-from rosgeo.vector.write import read_record
+from rosgeo.vector.layers.write import read_record
 
 from tests.cli_site import Cli
 from tests.clip_site import HEIGHT, WIDTH, picture, write_frames, write_video

@@ -25,11 +25,11 @@ from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.pipeline import SegmentOptions, segment_run
 from rosgeo.stac import scene_times
 from rosgeo.types import RasterGrid
-from rosgeo.vector import shapefile
-from rosgeo.vector.coco import Picture, coco_dataset, ring_of
-from rosgeo.vector.geojson import on_the_globe, tail_member
+from rosgeo.vector.layers import shapefile
+from rosgeo.vector.layers.coco import Picture, coco_dataset, ring_of
+from rosgeo.vector.layers.geojson import on_the_globe, tail_member
+from rosgeo.vector.layers.write import check_outputs, read_record, write_results
 from rosgeo.vector.result import ObjectResult, assemble_result
-from rosgeo.vector.write import check_outputs, read_record, write_results
 from shapely import MultiPolygon, Polygon
 
 from tests.cli_site import Site
@@ -240,7 +240,7 @@ def test_one_that_fails_leaves_all_as_they_were(tmp_path: Path, monkeypatch: pyt
     write_results(result_of(), paths[:3], RECORD)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     if failing == "write":
-        monkeypatch.setattr("rosgeo.vector.write.write_coco", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+        monkeypatch.setattr("rosgeo.vector.layers.write.write_coco", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     else:
         real = Path.replace
 

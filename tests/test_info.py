@@ -14,8 +14,8 @@ import rosgeo.demo
 from click.testing import Result
 from PIL import Image
 from rosgeo.errors import FormatLossWarning
-from rosgeo.vector.coco import Picture
-from rosgeo.vector.write import write_results
+from rosgeo.vector.layers.coco import Picture
+from rosgeo.vector.layers.write import write_results
 
 from tests.cli_site import Site
 from tests.conftest import WriteRaster

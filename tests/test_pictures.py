@@ -33,8 +33,8 @@ from rosgeo.session import Session
 from rosgeo.training.config import DataSource
 from rosgeo.training.labels import read_labels
 from rosgeo.types import Crop, ObjectMask
+from rosgeo.vector.layers.read import read_boxes
 from rosgeo.vector.polygonize import OutlineOptions
-from rosgeo.vector.read import read_boxes
 
 from tests.cli_site import Site
 from tests.conftest import EllipseSegmenter, WriteRaster, px_boxes

@@ -20,10 +20,10 @@ from rosgeo.pipeline import SegmentRun, segment_run
 from rosgeo.raster.source import open_source
 from rosgeo.training.config import DataSource
 from rosgeo.training.labels import read_labels
-from rosgeo.vector.gpkg import prompts_frame
-from rosgeo.vector.read import read_boxes
-from rosgeo.vector.style import SCORE_CLASSES, TimeOfRows, result_qml
-from rosgeo.vector.write import read_record, write_result
+from rosgeo.vector.layers.gpkg import prompts_frame
+from rosgeo.vector.layers.read import read_boxes
+from rosgeo.vector.layers.style import SCORE_CLASSES, TimeOfRows, result_qml
+from rosgeo.vector.layers.write import read_record, write_result
 
 from tests.cli_site import Cli
 from tests.conftest import NORTH_UP, EllipseSegmenter, WriteRaster, px_boxes

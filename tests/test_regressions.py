@@ -25,7 +25,7 @@ from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.crops import open_reader
 from rosgeo.raster.source import open_source
 from rosgeo.types import CropWindow
-from rosgeo.vector.read import read_boxes
+from rosgeo.vector.layers.read import read_boxes
 
 from tests.conftest import NORTH_UP, EllipseSegmenter, WriteRaster, px_boxes
 

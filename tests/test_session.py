@@ -20,8 +20,8 @@ from rosgeo.inference.predict import Segmenter
 from rosgeo.model.checkpoint import load_model
 from rosgeo.model.network import SAM_CONFIGS, RosSam
 from rosgeo.session import Session
+from rosgeo.vector.layers.write import read_record
 from rosgeo.vector.result import RESULT_COLUMNS
-from rosgeo.vector.write import read_record
 
 from tests.conftest import NORTH_UP, WriteRaster, px_boxes
 

@@ -33,7 +33,7 @@ from rosgeo.training.samples import NO_AUGMENTATION, Augmentation, make_sample
 from rosgeo.training.sources import read_data, read_source
 from rosgeo.training.split import split_objects
 from rosgeo.types import CropWindow
-from rosgeo.vector.read import read_boxes
+from rosgeo.vector.layers.read import read_boxes
 
 from tests.training_site import ELLIPSES, HEIGHT, WIDTH, ellipse, picture, write_coco, write_frames, write_masks
 

@@ -14,7 +14,7 @@ import pytest
 import shapely
 from pyproj import CRS
 from rosgeo.errors import BoxesError, CRSMismatchError, InputFileNotFoundError, OptionError
-from rosgeo.vector.read import check_frames, read_boxes
+from rosgeo.vector.layers.read import check_frames, read_boxes
 from shapely import Point
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use `@`:PendingDeprecationWarning")

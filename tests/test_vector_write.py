@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from pyogrio.errors import DataSourceError
 from pyproj import CRS
 from rosgeo.errors import BoxesError, OutputError
-from rosgeo.vector.read import read_boxes
+from rosgeo.vector.layers.read import read_boxes
+from rosgeo.vector.layers.write import LAYER, check_output, output_driver, read_record, write_result
 from rosgeo.vector.result import RESULT_COLUMNS, ObjectResult, assemble_result, refuse_clashing_columns
-from rosgeo.vector.write import LAYER, check_output, output_driver, read_record, write_result
 from shapely import MultiPolygon, Polygon
 
 from tests.conftest import small_files

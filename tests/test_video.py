@@ -36,9 +36,9 @@ from rosgeo.raster.frames import open_frames
 from rosgeo.raster.georef import Georeference
 from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines, Tracks
 from rosgeo.types import Crop, CropWindow, ObjectMask
+from rosgeo.vector.layers.write import read_record
 from rosgeo.vector.polygonize import OutlineOptions
 from rosgeo.vector.result import RESULT_COLUMNS
-from rosgeo.vector.write import read_record
 from rosgeo.video import VideoOptions, VideoRun, segment_video, segment_video_run
 
 from tests.clip_site import BOX, make_tracks, moving_tracks, picture, write_frames, write_video

@@ -136,7 +136,7 @@ def convert_command(source: str, output: str, dtype: str, overwrite: bool) -> No
     import torch
 
     from rosgeo.model.checkpoint import save_model
-    from rosgeo.vector.write import check_output, replacing
+    from rosgeo.vector.layers.write import check_output, replacing
 
     target = check_output(output, overwrite=overwrite, inputs=(str(path),))
     loaded = open_model(path)

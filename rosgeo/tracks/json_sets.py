@@ -11,7 +11,7 @@ from rosgeo.geometry.rle import encode_rle
 from rosgeo.tracks.masks import ClipMasks, TrackMask
 from rosgeo.tracks.values import Clip, ClipFrame, ClipOutlines
 from rosgeo.tracks.written import Written
-from rosgeo.vector.write import check_output, writing
+from rosgeo.vector.layers.write import check_output, writing
 
 __all__ = ["write_coco", "write_ytvis"]
 

@@ -58,7 +58,7 @@ def _recognise(path: Path) -> bool:
 
 
 def _read(path: Path, options: ReadOptions) -> Tracks:
-    from rosgeo.vector.read import read_boxes
+    from rosgeo.vector.layers.read import read_boxes
 
     try:
         frame = read_boxes(path, layer=options.layer)
@@ -173,7 +173,7 @@ def _ids(values: Any, name: str) -> list[str]:
 
 def _map_crs(own: Any, boxes_crs: str | None) -> CRS | None:
     """The layer's CRS where that is one of a map; None for pixels, whose CRS is none or one of GeoPackage's undefined ones."""
-    from rosgeo.vector.read import PIXEL_CRS, known_crs, parse_crs
+    from rosgeo.vector.layers.read import PIXEL_CRS, known_crs, parse_crs
 
     if boxes_crs is not None:
         return None if boxes_crs.lower() == PIXEL_CRS else parse_crs(boxes_crs, "--boxes-crs")
@@ -252,7 +252,7 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
     import geopandas as gpd
     import pyogrio
 
-    from rosgeo.vector.write import UNDEFINED_CARTESIAN
+    from rosgeo.vector.layers.write import UNDEFINED_CARTESIAN
 
     geometry = np.full(len(tracks), None, dtype=object)
     rows = np.flatnonzero(has_box(tracks))

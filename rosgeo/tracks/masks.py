@@ -18,7 +18,7 @@ from rosgeo.types import BoolArray, FloatArray, IntArray
 __all__ = ["ClipMasks", "Track", "TrackMask", "frame_masks", "paint"]
 
 _GOOD_STATUS = ("ok", "corrected")
-"""Values of `rosgeo_status` that an object of a set may have; the second is a person's, see `rosgeo.vector.style`."""
+"""Values of `rosgeo_status` that an object of a set may have; the second is a person's, see `rosgeo.vector.layers.style`."""
 
 
 @dataclass(frozen=True)

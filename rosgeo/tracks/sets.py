@@ -13,7 +13,7 @@ from rosgeo.tracks.png_sets import davis_numbers, mots_numbers, write_davis, wri
 from rosgeo.tracks.reference import ClipPictures, write_reference
 from rosgeo.tracks.values import Clip
 from rosgeo.tracks.written import Written
-from rosgeo.vector.write import check_output, check_place
+from rosgeo.vector.layers.write import check_output, check_place
 
 __all__ = [
     "ClipPictures",

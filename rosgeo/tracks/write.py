@@ -20,9 +20,9 @@ def check_target(path: str | Path, format: str, *, overwrite: bool = False, inpu
     OptionError
         The format is no target, or the extension is none of its own.
     OutputError
-        See `rosgeo.vector.write.check_output`.
+        See `rosgeo.vector.layers.write.check_output`.
     """
-    from rosgeo.vector.write import check_output
+    from rosgeo.vector.layers.write import check_output
 
     target = format_named(format)
     if target.write is None:
@@ -72,7 +72,7 @@ def write_tracks(
     OptionError, OutputError
         See `check_target`; the format cannot hold the tracks at all.
     """
-    from rosgeo.vector.write import writing
+    from rosgeo.vector.layers.write import writing
 
     source = tracks.source.partition(' (layer "')[0]
     target = check_target(path, format, overwrite=overwrite, inputs=(source,))

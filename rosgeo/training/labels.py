@@ -16,7 +16,7 @@ from rosgeo.types import FloatArray, RasterGrid
 
 if TYPE_CHECKING:
     from rosgeo.raster.source import RasterSource
-    from rosgeo.vector.read import Placed
+    from rosgeo.vector.layers.read import Placed
 
 __all__ = ["footprint", "read_labels"]
 
@@ -24,7 +24,7 @@ _MIN_SIDE_PX = 2.0
 """Objects that are shorter than this in both directions have no outline to learn."""
 
 _GOOD_STATUS = ("ok", "corrected")
-"""Values of `rosgeo_status` that labels may have; `rosgeo.vector.style` tells how QGIS sets them."""
+"""Values of `rosgeo_status` that labels may have; `rosgeo.vector.layers.style` tells how QGIS sets them."""
 
 
 def read_labels(source: DataSource, column: str | None = None) -> tuple[list[LabelledObject], dict[str, int]]:
@@ -53,7 +53,7 @@ def read_labels(source: DataSource, column: str | None = None) -> tuple[list[Lab
     try:
         from rosgeo.raster.source import open_source
         from rosgeo.raster.upright import upright_source
-        from rosgeo.vector.read import read_boxes
+        from rosgeo.vector.layers.read import read_boxes
     except ModuleNotFoundError as error:
         raise TrainingDataError(
             f"{source.raster}: a source of kind raster needs the package {error.name}, which is not here"
@@ -109,7 +109,7 @@ def _wanted(frame: Any, source: DataSource) -> tuple[Any, int]:
 
 
 def _placed(frame: Any, raster: RasterSource, source: DataSource) -> Placed:
-    from rosgeo.vector.read import place_layer
+    from rosgeo.vector.layers.read import place_layer
 
     return place_layer(
         frame,

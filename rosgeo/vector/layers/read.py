@@ -19,7 +19,7 @@ from pyproj.exceptions import CRSError
 from rosgeo.errors import BoxesError, CRSMismatchError, InputFileNotFoundError, OptionError, PixelFrameWarning
 from rosgeo.geometry.boxes import flip_y, points_up, transform_points
 from rosgeo.types import FloatArray, RasterGrid, YAxis
-from rosgeo.vector.gpkg import outlines_layer
+from rosgeo.vector.layers.gpkg import outlines_layer
 
 __all__ = ["PIXEL_CRS", "Placed", "check_frames", "crs_label", "known_crs", "parse_crs", "place_layer", "read_boxes"]
 

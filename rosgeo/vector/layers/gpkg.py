@@ -16,8 +16,8 @@ import shapely
 from pyproj import CRS
 
 from rosgeo.types import Boxes, RasterGrid
-from rosgeo.vector.qgis_metadata import QMD_URI, layer_qmd
-from rosgeo.vector.style import TimeOfRows, prompts_qml, result_qml
+from rosgeo.vector.layers.qgis_metadata import QMD_URI, layer_qmd
+from rosgeo.vector.layers.style import TimeOfRows, prompts_qml, result_qml
 
 __all__ = ["PROMPTS_LAYER", "finish_geopackage", "outlines_layer", "prompts_frame"]
 

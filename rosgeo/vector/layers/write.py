@@ -15,11 +15,11 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 
 from rosgeo.errors import FormatLossWarning, OutputError
-from rosgeo.vector.coco import Picture, write_coco
-from rosgeo.vector.columns import plain_columns
-from rosgeo.vector.geojson import DIGITS, add_member, in_wgs84
-from rosgeo.vector.gpkg import finish_geopackage
-from rosgeo.vector.place import (
+from rosgeo.vector.layers.coco import Picture, write_coco
+from rosgeo.vector.layers.columns import plain_columns
+from rosgeo.vector.layers.geojson import DIGITS, add_member, in_wgs84
+from rosgeo.vector.layers.gpkg import finish_geopackage
+from rosgeo.vector.layers.place import (
     cannot_write,
     check_output,
     check_place,
@@ -29,8 +29,8 @@ from rosgeo.vector.place import (
     room_on_disk,
     writing,
 )
-from rosgeo.vector.shapefile import fit_columns, require_small
-from rosgeo.vector.style import TimeOfRows
+from rosgeo.vector.layers.shapefile import fit_columns, require_small
+from rosgeo.vector.layers.style import TimeOfRows
 
 __all__ = [
     "LAYER",

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rosgeo.errors import OutputError, RosgeoError
-from rosgeo.vector.shapefile import parts_of
+from rosgeo.vector.layers.shapefile import parts_of
 
 __all__ = ["cannot_write", "check_output", "check_place", "naming_errors", "replacing", "replacing_all", "room_on_disk", "writing"]
 

@@ -1,0 +1,1 @@
+"""Layers in files: boxes read, results written, in the format of each."""
