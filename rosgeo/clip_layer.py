@@ -16,7 +16,7 @@ from rosgeo.vector.layers.read import crs_label, read_boxes
 from rosgeo.vector.polygonize import polygon_to_px
 
 if TYPE_CHECKING:
-    from rosgeo.raster.frames import FrameSequence
+    from rosgeo.clips.frames import FrameSequence
 
 __all__ = ["read_outlines"]
 

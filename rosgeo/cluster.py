@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from rosgeo.clips.frames import FrameSequence
 from rosgeo.errors import ClusterError
 from rosgeo.frame_tiles import FrameRunner
 from rosgeo.inference.crops import PADDING_RGB, Resampling
@@ -15,7 +16,6 @@ from rosgeo.inference.predict import Segmenter
 from rosgeo.model.registry import open_model
 from rosgeo.raster.bands import Stretch
 from rosgeo.raster.crops import CropReader
-from rosgeo.raster.frames import FrameSequence
 from rosgeo.raster.source import open_source
 from rosgeo.raster.upright import upright_source
 from rosgeo.tiles import TileRunner

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from rosgeo.clips.frames import FrameSequence
 from rosgeo.errors import RasterError
 from rosgeo.inference.crops import PADDING_RGB
 from rosgeo.inference.predict import Segmenter
-from rosgeo.raster.frames import FrameSequence
 from rosgeo.tiles import TileRunner, run_tile
 from rosgeo.types import Crop, FloatArray, ObjectMask, Tile
 from rosgeo.vector.polygonize import OutlineOptions

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import geopandas as gpd
 import numpy as np
 
+from rosgeo.clips.frames import FrameSequence, open_frames
+from rosgeo.clips.georef import read_georef
 from rosgeo.errors import BoxesError, FrameWarning, OptionError, RasterError
 from rosgeo.frame_tiles import FrameTile
 from rosgeo.geometry.boxes import BOX_GRID_PX
 from rosgeo.geometry.plan import make_plan
 from rosgeo.options import SegmentOptions
 from rosgeo.prompts import require_reachable
-from rosgeo.raster.frames import FrameSequence, open_frames
-from rosgeo.raster.georef import read_georef
 from rosgeo.temporal import INTERPOLATED, OUTLIER, TEMPORAL_IOU, interpolate_boxes
 from rosgeo.tracks.match import FrameNumbers, number_frames
 from rosgeo.tracks.values import BOX_COLUMNS, Tracks

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import geopandas as gpd
 import numpy as np
 
+from rosgeo.clips.frames import FrameSequence
+from rosgeo.clips.values import ClipFrame
 from rosgeo.errors import FrameWarning, OptionError, RasterError, RunInterruptedError
 from rosgeo.executors import Progress, Tally, cluster_work, collect, run_local
 from rosgeo.facts import deciding_options, run_facts
@@ -29,9 +31,8 @@ from rosgeo.pipeline import interrupted_text, open_segmenter, segment
 from rosgeo.prepare_video import PreparedVideo, VideoOptions, prepare_video
 from rosgeo.propagate import require_mask_prompts, run_in_order
 from rosgeo.provenance import run_record
-from rosgeo.raster.frames import FrameSequence
 from rosgeo.temporal import OUTLIER, TEMPORAL_IOU, flag_outliers, in_track, temporal_iou
-from rosgeo.tracks.values import BOX_COLUMNS, ClipFrame, ClipOutlines, Tracks
+from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines, Tracks
 from rosgeo.types import IntArray, PixelMapping, RasterGrid
 from rosgeo.vector.layers.style import TimeOfRows
 from rosgeo.vector.layers.write import check_output, output_driver, write_result

@@ -13,12 +13,12 @@ import shapely
 from PIL import Image
 from pyproj import CRS
 from rosgeo.clip_layer import read_outlines
+from rosgeo.clips.frames import FrameSequence, open_frames
+from rosgeo.clips.georef import Georeference
 from rosgeo.errors import CRSMismatchError, TracksError
 from rosgeo.geometry.mapping import HomographyMapping
 from rosgeo.options import SegmentOptions
 from rosgeo.prepare_video import VideoOptions, prepare_video
-from rosgeo.raster.frames import FrameSequence, open_frames
-from rosgeo.raster.georef import Georeference
 from rosgeo.tracks.sets import write_davis
 from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines
 from rosgeo.training.sources import DataSource, read_source

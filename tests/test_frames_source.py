@@ -14,15 +14,15 @@ import rasterio
 from affine import Affine
 from PIL import Image
 from pyproj import CRS
+from rosgeo.clips.frames import FrameSequence, open_frames
+from rosgeo.clips.georef import Georeference
+from rosgeo.clips.values import ClipFrame
 from rosgeo.errors import InputFileNotFoundError, OptionError, RasterError
 from rosgeo.geometry.mapping import HomographyMapping
 from rosgeo.raster.bands import parse_stretch
 from rosgeo.raster.crops import open_reader
-from rosgeo.raster.frames import FrameSequence, open_frames
-from rosgeo.raster.georef import Georeference
 from rosgeo.raster.source import open_source
 from rosgeo.tracks.match import number_frames
-from rosgeo.tracks.values import ClipFrame
 
 from tests.clip_site import HEIGHT, WIDTH, make_tracks, picture, write_frames, write_video
 from tests.conftest import WriteRaster

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from rosgeo.clips.georef import read_georef
 from rosgeo.errors import CRSMismatchError, InputFileNotFoundError, RasterError
 from rosgeo.geometry.mapping import AffineMapping, HomographyMapping, homography_from_points
-from rosgeo.raster.georef import read_georef
 from rosgeo.types import PixelMapping
 
 from tests.conftest import NORTH_UP, WriteRaster

@@ -27,18 +27,21 @@ def room(ours: str, others: str | None) -> Room:
     return Room(frozenset(ours.split()), None if others is None else frozenset(others.split()))
 
 
-LINE = "errors types geometry raster vector model inference"
+LINE = "errors types geometry raster clips vector model inference"
 BASIS = "numpy affine pyproj"  # what rosgeo.types is made of: whoever handles its values of the map may use them
 ROOMS = {
     "errors": room("", ""),
     "types": room("errors", BASIS),
     "geometry": room("errors types", f"{BASIS} shapely"),
-    "raster": room("errors types geometry tracks.values", f"{BASIS} rasterio xarray rioxarray dask distributed av"),
+    "raster": room("errors types geometry", f"{BASIS} rasterio xarray rioxarray dask distributed"),
+    "clips": room("errors types geometry raster", f"{BASIS} rasterio av"),
     "vector": room("errors types geometry", f"{BASIS} geopandas pandas shapely pyogrio rasterio.features contourpy antimeridian"),
     "model": room("errors types", "numpy torch segment_anything peft safetensors pooch requests"),
     "inference": room("errors types model geometry.windows", "numpy torch"),
     "training": room(LINE, None),
-    "tracks": room("errors types geometry vector", f"{BASIS} pandas geopandas shapely pyogrio pycocotools PIL rasterio.features"),
+    "tracks": room(
+        "errors types geometry vector clips.values", f"{BASIS} pandas geopandas shapely pyogrio pycocotools PIL rasterio.features"
+    ),
     "temporal": room("errors types tracks.values", "numpy pandas shapely"),
     "provenance": room("", ""),
     "prompts": room("errors types geometry raster vector", f"{BASIS} shapely"),
@@ -72,8 +75,8 @@ ROOMS = {
     "webmap": room("errors types geometry raster scene_picture", f"{BASIS} PIL rasterio shapely folium"),
     "widget": room("errors types session raster scene_picture inference.crops", f"{BASIS} PIL shapely anywidget traitlets"),
     "accessor": room("pipeline plotting", ""),
-    "clip_layer": room("errors types vector tracks.values", "numpy geopandas shapely"),
-    "clip_preview": room("errors types tracks vector", "numpy shapely PIL av"),
+    "clip_layer": room("errors types vector tracks.values clips.values", "numpy geopandas shapely"),
+    "clip_preview": room("errors types tracks vector clips.values", "numpy shapely PIL av"),
     "qgis": room("errors", "qgis"),  # the Processing script runs in QGIS's own Python
     "cli": room(
         f"{LINE} tracks qgis training options pipeline estimate preview mask_raster stac info doctor video prepare_video clip_preview "

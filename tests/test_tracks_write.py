@@ -16,12 +16,13 @@ from click.testing import Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
+from rosgeo.clips.values import ClipFrame
 from rosgeo.errors import OptionError, OutputError, TracksError
 from rosgeo.tracks.build import make_tracks
 from rosgeo.tracks.formats import TARGETS, recognise
 from rosgeo.tracks.match import number_frames
 from rosgeo.tracks.read import read_tracks
-from rosgeo.tracks.values import ClipFrame, Tracks
+from rosgeo.tracks.values import Tracks
 from rosgeo.tracks.write import write_tracks
 
 from tests.conftest import DATA, small_files

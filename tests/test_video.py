@@ -20,6 +20,8 @@ import shapely
 import torch
 from affine import Affine
 from pyproj import CRS
+from rosgeo.clips.frames import open_frames
+from rosgeo.clips.georef import Georeference
 from rosgeo.errors import BoxesError, FrameWarning, OptionError, ResumeError, RunInterruptedError
 from rosgeo.executors import run_local
 from rosgeo.geometry.mapping import HomographyMapping
@@ -32,8 +34,6 @@ from rosgeo.model.registry import open_model
 from rosgeo.options import SegmentOptions
 from rosgeo.pipeline import segment_run
 from rosgeo.propagate import carry_mask
-from rosgeo.raster.frames import open_frames
-from rosgeo.raster.georef import Georeference
 from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines, Tracks
 from rosgeo.types import Crop, CropWindow, ObjectMask
 from rosgeo.vector.layers.write import read_record

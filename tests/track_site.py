@@ -12,7 +12,8 @@ import numpy as np
 import rasterio.features
 import shapely
 from PIL import Image
-from rosgeo.tracks.values import BOX_COLUMNS, Clip, ClipFrame, ClipOutlines
+from rosgeo.clips.values import Clip, ClipFrame
+from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines
 
 HEIGHT, WIDTH = 48, 70
 

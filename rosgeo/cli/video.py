@@ -17,8 +17,8 @@ from rosgeo.cli.options import Decorator, ProgressBar, cluster_client, quiet_opt
 from rosgeo.cli.segment import segment_command, segment_options
 
 if TYPE_CHECKING:
+    from rosgeo.clips.values import Clip
     from rosgeo.prepare_video import PreparedVideo
-    from rosgeo.tracks.values import Clip
     from rosgeo.video import VideoOptions, VideoRun
 
 __all__ = ["video_command"]

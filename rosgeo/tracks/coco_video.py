@@ -23,7 +23,7 @@ from rosgeo.tracks.dota import track_ids
 from rosgeo.tracks.json_source import checked_id, choose_video, has_keys, json_box, load_annotations, names_of_categories, scalars
 from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions
 from rosgeo.tracks.targets import dropped_columns, frame_file_name, frames_from, has_box, numbered_tracks
-from rosgeo.tracks.text import natural_key
+from rosgeo.clips.values import natural_key
 from rosgeo.tracks.values import Tracks
 
 __all__ = ["FORMAT", "category_numbers"]

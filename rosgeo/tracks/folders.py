@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rosgeo.clips.values import Clip
 from rosgeo.errors import OutputError, RosgeoError
-from rosgeo.tracks.values import Clip
 from rosgeo.vector.layers.write import cannot_write, check_place, room_on_disk
 
 __all__ = ["WRITER", "check_set_folder", "clip_folder", "frame_stems", "writing_set"]

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from rosgeo.clips.values import Clip, ClipFrame
 from rosgeo.geometry.rle import encode_rle
 from rosgeo.tracks.masks import ClipMasks, TrackMask
-from rosgeo.tracks.values import Clip, ClipFrame, ClipOutlines
+from rosgeo.tracks.values import ClipOutlines
 from rosgeo.tracks.written import Written
 from rosgeo.vector.layers.write import check_output, writing
 

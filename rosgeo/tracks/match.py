@@ -10,7 +10,8 @@ from pathlib import PurePath
 
 import numpy as np
 
-from rosgeo.tracks.values import ClipFrame, Tracks
+from rosgeo.clips.values import ClipFrame
+from rosgeo.tracks.values import Tracks
 
 __all__ = ["FrameNumbers", "number_frames"]
 

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from rosgeo.clips.values import Clip
 from rosgeo.errors import OutputError
 from rosgeo.geometry.pixels import trimmed
 from rosgeo.geometry.rle import encode_rle
 from rosgeo.tracks.folders import WRITER, clip_folder, frame_stems, writing_set
 from rosgeo.tracks.masks import ClipMasks, Track, paint
-from rosgeo.tracks.values import Clip, ClipOutlines
+from rosgeo.tracks.values import ClipOutlines
 from rosgeo.tracks.written import Written
 from rosgeo.types import UInt8Array
 

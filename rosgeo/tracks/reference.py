@@ -9,9 +9,10 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from rosgeo.clips.values import Clip
 from rosgeo.tracks.folders import WRITER, frame_stems, writing_set
 from rosgeo.tracks.masks import ClipMasks, TrackMask
-from rosgeo.tracks.values import Clip, ClipOutlines
+from rosgeo.tracks.values import ClipOutlines
 from rosgeo.tracks.written import Written
 from rosgeo.types import UInt8Array
 

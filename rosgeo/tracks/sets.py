@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+from rosgeo.clips.values import Clip
 from rosgeo.tracks.folders import check_set_folder, clip_folder, frame_stems
 from rosgeo.tracks.json_sets import write_coco, write_ytvis
 from rosgeo.tracks.masks import Track
 from rosgeo.tracks.png_sets import davis_numbers, mots_numbers, write_davis, write_mots
 from rosgeo.tracks.reference import ClipPictures, write_reference
-from rosgeo.tracks.values import Clip
 from rosgeo.tracks.written import Written
 from rosgeo.vector.layers.write import check_output, check_place
 

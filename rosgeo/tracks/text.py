@@ -19,7 +19,6 @@ __all__ = [
     "first_lines",
     "frame_number",
     "line_numbers",
-    "natural_key",
     "read_number_rows",
     "text_lines",
     "whole_numbers",
@@ -179,12 +178,6 @@ def whole_numbers(rows: NumberRows, column: int, what: str) -> IntArray:
     if len(wrong):
         raise rows.error(int(wrong[0]), f"{values[wrong[0]]:g} is no {what}; expected a whole number")
     return values.astype(np.int64)
-
-
-def natural_key(name: str) -> tuple[Any, ...]:
-    """Sorts frame_2 before frame_10."""
-    # Odd parts are the digits: re.split keeps what it splits at. Text and number never meet in a comparison.
-    return tuple((int(part), part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+)", name)))
 
 
 def frame_number(path: Path) -> int:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rosgeo.clips.values import Clip
 from rosgeo.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import geopandas as gpd
     import pandas as pd
 
-__all__ = ["BOX_COLUMNS", "Clip", "ClipFrame", "ClipOutlines", "Tracks"]
+__all__ = ["BOX_COLUMNS", "ClipOutlines", "Tracks"]
 
 BOX_COLUMNS = ("x_min", "y_min", "x_max", "y_max")
 """Pixel frame: the top-left corner of the top-left pixel is (0, 0), its centre (0.5, 0.5); x_max and y_max are the far edges."""
@@ -60,50 +60,6 @@ class Tracks:
         """The boxes (N, 4), float64, pixel frame."""
         boxes: FloatArray = self.table[list(BOX_COLUMNS)].to_numpy(dtype=np.float64)
         return boxes
-
-
-@dataclass(frozen=True)
-class ClipFrame:
-    """One frame of a clip.
-
-    Attributes
-    ----------
-    index : int
-        Its place in the clip, from 0.
-    number : int
-        As the tracks count.
-    name : str
-        Of its file without folder; of a frame of a video file ``000001.png`` and so on, by its number.
-    time : datetime or None
-        When it was taken.
-    """
-
-    index: int
-    number: int
-    name: str
-    time: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Clip:
-    """What is known of a clip without its pixels.
-
-    Attributes
-    ----------
-    name : str
-    height, width : int
-        Of every frame, in pixels.
-    frames : tuple of ClipFrame
-        In order.
-    fps : float or None
-        Frames a second.
-    """
-
-    name: str
-    height: int
-    width: int
-    frames: tuple[ClipFrame, ...]
-    fps: float | None = None
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rosgeo.clips.values import ClipFrame
 from rosgeo.errors import OptionError, RasterError
 from rosgeo.geometry.mapping import PICTURE_MAPPING
 from rosgeo.raster.source import Bands, RasterSource
-from rosgeo.tracks.values import ClipFrame
 from rosgeo.types import BoolArray, RasterGrid
 
 __all__ = ["PictureSource", "VideoFrames"]

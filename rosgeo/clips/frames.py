@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -16,16 +15,16 @@ import numpy.typing as npt
 from pyproj import CRS
 from rasterio.dtypes import check_dtype
 
+from rosgeo.clips.georef import Georeference
+from rosgeo.clips.values import Clip, ClipFrame, natural_key
 from rosgeo.errors import InputFileNotFoundError, OptionError, RasterError
 from rosgeo.geometry.mapping import PICTURE_MAPPING, HomographyMapping
 from rosgeo.raster.bands import Stretch, choose_bands, fit_stretch, parse_stretch
 from rosgeo.raster.crops import CropReader
-from rosgeo.raster.georef import Georeference
 from rosgeo.raster.source import RasterSource, open_source
-from rosgeo.tracks.values import Clip, ClipFrame
 from rosgeo.types import PixelMapping, RasterGrid, UInt8Array
 
-__all__ = ["PICTURES", "FrameSequence", "natural_key", "open_frames"]
+__all__ = ["PICTURES", "FrameSequence", "open_frames"]
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 """Frames as files; any other file is taken for a video."""
@@ -252,11 +251,6 @@ def _clip_name(path: Path) -> str:
     return path.stem if path.is_file() else path.parent.resolve().name or "clip"
 
 
-def natural_key(name: str) -> tuple[Any, ...]:
-    """Sorts frame_2 before frame_10."""
-    return tuple((1, int(part), part) if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name))
-
-
 def _store(frames: str) -> FrameStore:
     path = Path(frames)
     if not frames.strip():
@@ -266,7 +260,7 @@ def _store(frames: str) -> FrameStore:
     if path.is_file():
         if path.suffix.lower() in PICTURES:
             return _Files(frames, [path])
-        from rosgeo.raster.video import VideoFrames
+        from rosgeo.clips.video import VideoFrames
 
         return VideoFrames(frames)
     if glob.has_magic(frames):
