@@ -14,7 +14,7 @@ import shapely
 from PIL import GifImagePlugin, Image, ImageDraw, ImageFont
 
 from rosgeo.errors import OptionError, OutputError
-from rosgeo.tracks.reference import ClipPictures
+from rosgeo.tracks.sets.reference import ClipPictures
 from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines
 from rosgeo.types import FloatArray, UInt8Array
 from rosgeo.vector.layers.write import check_output, writing

@@ -23,7 +23,6 @@ from pycocotools.coco import COCO
 from rosgeo.errors import OutputError, RasterError, TrainingDataError
 from rosgeo.geometry.pixels import fill_outline, polygon_mask, trimmed
 from rosgeo.geometry.rle import decode_rle, encode_rle
-from rosgeo.tracks.masks import ClipMasks, Track, frame_masks, paint
 from rosgeo.tracks.sets import (
     Written,
     check_set,
@@ -33,6 +32,7 @@ from rosgeo.tracks.sets import (
     write_reference,
     write_ytvis,
 )
+from rosgeo.tracks.sets.masks import ClipMasks, Track, frame_masks, paint
 from rosgeo.tracks.values import ClipOutlines
 from rosgeo.training.config import DataSource, SplitConfig
 from rosgeo.training.data import LabelledObject

@@ -15,7 +15,7 @@ from affine import Affine
 from pyproj import CRS
 from rosgeo.errors import CRSMismatchError, InputFileNotFoundError, OptionError, TracksError
 from rosgeo.geometry.mapping import AffineMapping
-from rosgeo.tracks.formats import FORMATS, recognise
+from rosgeo.tracks.formats.registry import FORMATS, recognise
 from rosgeo.tracks.read import read_tracks
 from rosgeo.types import RasterGrid
 

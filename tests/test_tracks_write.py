@@ -19,7 +19,7 @@ from pycocotools.coco import COCO
 from rosgeo.clips.values import ClipFrame
 from rosgeo.errors import OptionError, OutputError, TracksError
 from rosgeo.tracks.build import make_tracks
-from rosgeo.tracks.formats import TARGETS, recognise
+from rosgeo.tracks.formats.registry import TARGETS, recognise
 from rosgeo.tracks.match import number_frames
 from rosgeo.tracks.read import read_tracks
 from rosgeo.tracks.values import Tracks

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["video_command"]
 
 _SETS: dict[str, Any] = {"coco": "coco", "ytvis": "ytvis", "davis": "davis", "mots": "mots", "layout": "reference"}
-"""Options that write a segmentation set, and what `rosgeo.tracks.sets` calls it."""
+"""Options that write a segmentation set, and what `rosgeo.tracks.sets.check_set` calls it."""
 _TOLD = {
     "coco": "COCO annotations",
     "ytvis": "YouTube-VIS annotations",
@@ -195,7 +195,7 @@ def _check_endings(sets: dict[str, str]) -> None:
 def _check_apart(sets: dict[str, str], target: str, clip: Clip) -> None:
     """Refuse two outputs in one place, of which one would take the other's."""
     from rosgeo.errors import OutputError
-    from rosgeo.tracks.folders import clip_folder
+    from rosgeo.tracks.sets.folders import clip_folder
 
     taken: dict[Path, str] = {Path(target).resolve(): "--output"}
     for name, path in sets.items():
@@ -217,8 +217,8 @@ def _check_sets(sets: dict[str, str], ready: PreparedVideo, *, overwrite: bool, 
     if not sets:
         return
     from rosgeo.clip_preview import check_clip_preview
-    from rosgeo.tracks.masks import Track
     from rosgeo.tracks.sets import check_set
+    from rosgeo.tracks.sets.masks import Track
 
     _check_apart(sets, inputs[-1], ready.frames.clip)
     tracks = [Track(track_id, category) for track_id, category in ready.categories().items()]

@@ -12,7 +12,7 @@ from rosgeo.errors import TracksError
 from rosgeo.tracks.values import BOX_COLUMNS, Tracks
 from rosgeo.types import FloatArray, IntArray
 
-__all__ = ["RESERVED", "corners_to_xyxy", "make_tracks", "xywh_to_xyxy"]
+__all__ = ["RESERVED", "corners_to_xyxy", "make_tracks", "track_ids", "xywh_to_xyxy"]
 
 RESERVED = ("frame", "track_id", *BOX_COLUMNS)
 """Columns that every table of tracks has."""
@@ -114,3 +114,12 @@ def _ordered(columns: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _shown(box: FloatArray) -> str:
     return f"({', '.join(f'{v:g}' for v in box)})"
+
+
+def track_ids(texts: list[str]) -> Any:
+    """Ids as int64 where all of them are whole numbers, else as they stand; object array (N,) of str."""
+    if all(t.removeprefix("-").isascii() and t.removeprefix("-").isdigit() and len(t) < 19 for t in texts):
+        return np.array([int(t) for t in texts], dtype=np.int64)
+    result = np.empty(len(texts), dtype=object)
+    result[:] = texts
+    return result

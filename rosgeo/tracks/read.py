@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rosgeo.errors import InputFileNotFoundError, TracksError
-from rosgeo.tracks.formats import FORMATS, format_named, recognise
+from rosgeo.tracks.formats.registry import FORMATS, format_named, recognise
 from rosgeo.tracks.options import ReadOptions
 from rosgeo.tracks.values import Tracks
 from rosgeo.types import RasterGrid, YAxis
@@ -56,7 +56,7 @@ def read_tracks(
     boxes_crs : str, optional
         Of a layer: ``"pixel"``, or the CRS that it lacks.
     y_axis : {"auto", "down", "up"}
-        Of a layer in pixels; see `rosgeo.tracks.layer`.
+        Of a layer in pixels; see `rosgeo.tracks.formats.layer`.
     grid : RasterGrid or mapping of frame number to RasterGrid, optional
         Where the frames lie on the map; a layer in a map's CRS is brought to pixels by it. A number whose grid is None gives NaN boxes.
 
@@ -72,7 +72,7 @@ def read_tracks(
     TracksError
         The format is not recognised, or a line is not as it should be.
     OptionError, CRSMismatchError
-        See `rosgeo.tracks.csv_table` and `rosgeo.tracks.layer`.
+        See `rosgeo.tracks.formats.csv_table` and `rosgeo.tracks.formats.layer`.
     """
     source = Path(path)
     if not str(path).strip() or not source.exists():

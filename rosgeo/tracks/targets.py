@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FIRST_FRAME",
+    "category_numbers",
     "dropped_columns",
     "frame_file_name",
     "frames_from",
@@ -93,3 +94,12 @@ def refuse_doubles(tracks: Tracks, target: str, chosen: BoolArray | None = None)
 def frame_file_name(tracks: Tracks, frame: int) -> str:
     """The file of a frame by the source's number; made up of it where the source does not tell."""
     return tracks.frame_names.get(frame, f"{frame:06d}.png")
+
+
+def category_numbers(tracks: Tracks) -> tuple[list[int], list[dict[str, Any]]]:
+    """A category id for each row and COCO's list of them; one called object where the tracks have none."""
+    if "category" not in tracks.table:
+        return [1] * len(tracks), [{"id": 1, "name": "object"}]
+    names = [c or "object" for c in tracks.table["category"].fillna("").astype(str)]
+    numbers = {name: i for i, name in enumerate(sorted(set(names)), 1)}
+    return [numbers[n] for n in names], [{"id": i, "name": name} for name, i in numbers.items()]

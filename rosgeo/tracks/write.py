@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rosgeo.errors import OptionError
-from rosgeo.tracks.formats import TARGETS, format_named
+from rosgeo.tracks.formats.registry import TARGETS, format_named
 from rosgeo.tracks.options import WriteOptions
 from rosgeo.tracks.values import Tracks
 

@@ -7,7 +7,7 @@ envelope taken last. Frames count from 0 unless ``first_frame`` or a column ``ro
 otherwise; a time column is kept as any other.
 
 As a target: the layer ``tracks`` in pixels with y = -row, in the undefined Cartesian CRS of GeoPackage; oriented boxes as they are.
-Frames and their names as in a table (`rosgeo.tracks.csv_table`).
+Frames and their names as in a table (`rosgeo.tracks.formats.csv_table`).
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from pyproj import CRS
 
 from rosgeo.errors import BoxesError, CRSMismatchError, TracksError
 from rosgeo.geometry.boxes import boxes_to_px, flip_y, points_up, transform_points, usable_geometries
-from rosgeo.tracks.build import make_tracks
-from rosgeo.tracks.csv_table import choose_columns, first_frame_of, names_of_frames
-from rosgeo.tracks.dota import track_ids
+from rosgeo.tracks.build import make_tracks, track_ids
+from rosgeo.tracks.formats.csv_table import choose_columns, first_frame_of, names_of_frames
 from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions
 from rosgeo.tracks.targets import FIRST_FRAME, has_box, with_frames
 from rosgeo.tracks.values import Tracks

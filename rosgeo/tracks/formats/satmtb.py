@@ -25,7 +25,7 @@ import numpy as np
 
 from rosgeo.errors import TracksError
 from rosgeo.tracks.build import corners_to_xyxy, make_tracks, xywh_to_xyxy
-from rosgeo.tracks.mot import is_mot_text, read_mot_rows
+from rosgeo.tracks.formats.mot import is_mot_text, read_mot_rows
 from rosgeo.tracks.options import ReadOptions, TrackFormat
 from rosgeo.tracks.text import frame_number, read_number_rows
 from rosgeo.tracks.values import Tracks

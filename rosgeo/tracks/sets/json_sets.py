@@ -9,9 +9,9 @@ from typing import Any, TextIO
 
 from rosgeo.clips.values import Clip, ClipFrame
 from rosgeo.geometry.rle import encode_rle
-from rosgeo.tracks.masks import ClipMasks, TrackMask
+from rosgeo.tracks.sets.masks import ClipMasks, TrackMask
+from rosgeo.tracks.sets.written import Written
 from rosgeo.tracks.values import ClipOutlines
-from rosgeo.tracks.written import Written
 from rosgeo.vector.layers.write import check_output, writing
 
 __all__ = ["write_coco", "write_ytvis"]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rosgeo.errors import TracksError
-from rosgeo.tracks.build import corners_to_xyxy, make_tracks
+from rosgeo.tracks.build import corners_to_xyxy, make_tracks, track_ids
 from rosgeo.tracks.options import ReadOptions, TrackFormat
 from rosgeo.tracks.text import bad_line, field_numbers, first_lines, frame_number, line_numbers, split, text_lines
 from rosgeo.tracks.values import Tracks
@@ -89,15 +89,6 @@ def _difficulty(file: Path, line: int, text: str, fields: list[str]) -> int:
         return int(fields[9])
     except ValueError as error:
         raise bad_line(file, line, text, f"{fields[9]!r} is no difficulty; expected {_EXPECTED}") from error
-
-
-def track_ids(texts: list[str]) -> Any:
-    """Ids as int64 where all of them are whole numbers, else as they stand; object array (N,) of str."""
-    if all(t.removeprefix("-").isascii() and t.removeprefix("-").isdigit() and len(t) < 19 for t in texts):
-        return np.array([int(t) for t in texts], dtype=np.int64)
-    result = np.empty(len(texts), dtype=object)
-    result[:] = texts
-    return result
 
 
 FORMAT = TrackFormat("dota", "a folder of FRAME.txt with oriented boxes, as DOTA's labelTxt", _recognise, _read)

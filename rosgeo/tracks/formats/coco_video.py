@@ -17,16 +17,15 @@ from typing import Any
 
 import numpy as np
 
+from rosgeo.clips.values import natural_key
 from rosgeo.errors import OutputError, TracksError
-from rosgeo.tracks.build import make_tracks, xywh_to_xyxy
-from rosgeo.tracks.dota import track_ids
+from rosgeo.tracks.build import make_tracks, track_ids, xywh_to_xyxy
 from rosgeo.tracks.json_source import checked_id, choose_video, has_keys, json_box, load_annotations, names_of_categories, scalars
 from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions
-from rosgeo.tracks.targets import dropped_columns, frame_file_name, frames_from, has_box, numbered_tracks
-from rosgeo.clips.values import natural_key
+from rosgeo.tracks.targets import category_numbers, dropped_columns, frame_file_name, frames_from, has_box, numbered_tracks
 from rosgeo.tracks.values import Tracks
 
-__all__ = ["FORMAT", "category_numbers"]
+__all__ = ["FORMAT"]
 
 _PLACES = ("frame_index", "frame_id")
 _TRACKS = ("track_id", "instance_id")
@@ -114,15 +113,6 @@ def _columns(attributes: list[dict[str, Any]]) -> dict[str, list[Any]]:
     if "score" in columns and all(s is None or isinstance(s, int | float) for s in columns["score"]):
         columns["score"] = [float("nan") if s is None else float(s) for s in columns["score"]]
     return columns
-
-
-def category_numbers(tracks: Tracks) -> tuple[list[int], list[dict[str, Any]]]:
-    """A category id for each row and COCO's list of them; one called object where the tracks have none."""
-    if "category" not in tracks.table:
-        return [1] * len(tracks), [{"id": 1, "name": "object"}]
-    names = [c or "object" for c in tracks.table["category"].fillna("").astype(str)]
-    numbers = {name: i for i, name in enumerate(sorted(set(names)), 1)}
-    return [numbers[n] for n in names], [{"id": i, "name": name} for name, i in numbers.items()]
 
 
 def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:

@@ -1,4 +1,4 @@
-"""Segmentation sets of a clip: what each is written by, and whether it can be, before any work."""
+"""Whether a segmentation set of a clip can be written, before any work."""
 
 from __future__ import annotations
 
@@ -7,25 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from rosgeo.clips.values import Clip
-from rosgeo.tracks.folders import check_set_folder, clip_folder, frame_stems
-from rosgeo.tracks.json_sets import write_coco, write_ytvis
-from rosgeo.tracks.masks import Track
-from rosgeo.tracks.png_sets import davis_numbers, mots_numbers, write_davis, write_mots
-from rosgeo.tracks.reference import ClipPictures, write_reference
-from rosgeo.tracks.written import Written
+from rosgeo.tracks.sets.folders import check_set_folder, clip_folder, frame_stems
+from rosgeo.tracks.sets.masks import Track
+from rosgeo.tracks.sets.png_sets import davis_numbers, mots_numbers
 from rosgeo.vector.layers.write import check_output, check_place
 
-__all__ = [
-    "ClipPictures",
-    "SetFormat",
-    "Written",
-    "check_set",
-    "write_coco",
-    "write_davis",
-    "write_mots",
-    "write_reference",
-    "write_ytvis",
-]
+__all__ = ["SetFormat", "check_set"]
 
 SetFormat = Literal["coco", "ytvis", "davis", "mots", "reference"]
 

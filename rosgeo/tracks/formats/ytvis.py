@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 
 from rosgeo.errors import OutputError, TracksError
-from rosgeo.tracks.build import make_tracks, xywh_to_xyxy
-from rosgeo.tracks.coco_video import category_numbers
-from rosgeo.tracks.dota import track_ids
+from rosgeo.tracks.build import make_tracks, track_ids, xywh_to_xyxy
 from rosgeo.tracks.json_source import checked_id, choose_video, has_keys, json_box, load_annotations, names_of_categories, scalars
 from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions
-from rosgeo.tracks.targets import dropped_columns, frame_file_name, frames_from, numbered_tracks, refuse_doubles
+from rosgeo.tracks.targets import category_numbers, dropped_columns, frame_file_name, frames_from, numbered_tracks, refuse_doubles
 from rosgeo.tracks.values import Tracks
 
 __all__ = ["FORMAT"]

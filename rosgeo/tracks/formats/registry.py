@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rosgeo.errors import OptionError
-from rosgeo.tracks import coco_video, csv_table, dota, layer, mot, satmtb, single, sv248s, viso, ytvis
+from rosgeo.tracks.formats import coco_video, csv_table, dota, layer, mot, satmtb, single, sv248s, viso, ytvis
 from rosgeo.tracks.options import TrackFormat
 
 __all__ = ["FORMATS", "TARGETS", "format_named", "recognise"]

@@ -19,7 +19,7 @@ import numpy as np
 
 from rosgeo.errors import InputFileNotFoundError
 from rosgeo.tracks.build import make_tracks, xywh_to_xyxy
-from rosgeo.tracks.mot import is_mot_text, read_mot_rows, sequence_file
+from rosgeo.tracks.formats.mot import is_mot_text, read_mot_rows, sequence_file
 from rosgeo.tracks.options import ReadOptions, TrackFormat
 from rosgeo.tracks.text import first_lines, line_numbers, read_number_rows
 from rosgeo.tracks.values import Tracks

@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 
 from rosgeo.errors import InputFileNotFoundError, OptionError, TracksError
-from rosgeo.tracks.build import corners_to_xyxy, make_tracks, xywh_to_xyxy
-from rosgeo.tracks.dota import track_ids
+from rosgeo.tracks.build import corners_to_xyxy, make_tracks, track_ids, xywh_to_xyxy
 from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions
 from rosgeo.tracks.targets import FIRST_FRAME, with_frames
 from rosgeo.tracks.text import bad_line, first_lines, line_numbers, text_lines

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from rosgeo.clips.values import Clip
-from rosgeo.tracks.folders import WRITER, frame_stems, writing_set
-from rosgeo.tracks.masks import ClipMasks, TrackMask
+from rosgeo.tracks.sets.folders import WRITER, frame_stems, writing_set
+from rosgeo.tracks.sets.masks import ClipMasks, TrackMask
+from rosgeo.tracks.sets.written import Written
 from rosgeo.tracks.values import ClipOutlines
-from rosgeo.tracks.written import Written
 from rosgeo.types import UInt8Array
 
 __all__ = ["ClipPictures", "write_reference"]

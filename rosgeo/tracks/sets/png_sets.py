@@ -15,10 +15,10 @@ from rosgeo.clips.values import Clip
 from rosgeo.errors import OutputError
 from rosgeo.geometry.pixels import trimmed
 from rosgeo.geometry.rle import encode_rle
-from rosgeo.tracks.folders import WRITER, clip_folder, frame_stems, writing_set
-from rosgeo.tracks.masks import ClipMasks, Track, paint
+from rosgeo.tracks.sets.folders import WRITER, clip_folder, frame_stems, writing_set
+from rosgeo.tracks.sets.masks import ClipMasks, Track, paint
+from rosgeo.tracks.sets.written import Written
 from rosgeo.tracks.values import ClipOutlines
-from rosgeo.tracks.written import Written
 from rosgeo.types import UInt8Array
 
 __all__ = ["davis_numbers", "mots_numbers", "write_davis", "write_mots"]
