@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 from click.testing import Result
 from rosgeo.geometry.windows import CropPolicy, round_box
+from rosgeo.labelled.coco import read_coco
+from rosgeo.labelled.config import DataConfig, DataSource
+from rosgeo.labelled.coverage import polygon_mask
+from rosgeo.labelled.data import LabelledObject, read_crop
 from rosgeo.model.checkpoint import load_model
 from rosgeo.model.network import ModelConfig
 from rosgeo.training import baselines as baselines_module
 from rosgeo.training import evaluate as evaluate_module
 from rosgeo.training.baselines import box_mask, grabcut_mask
-from rosgeo.training.coco import read_coco
-from rosgeo.training.config import DataConfig, DataSource, InitConfig, TrainConfig, ValidationConfig
-from rosgeo.training.coverage import polygon_mask
-from rosgeo.training.data import LabelledObject, read_crop
+from rosgeo.training.config import InitConfig, TrainConfig, ValidationConfig
 from rosgeo.training.evaluate import evaluate
 from rosgeo.training.metrics import boundary_iou, mask_iou
 from rosgeo.training.validation import Validation

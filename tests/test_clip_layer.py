@@ -17,11 +17,11 @@ from rosgeo.clips.frames import FrameSequence, open_frames
 from rosgeo.clips.georef import Georeference
 from rosgeo.errors import CRSMismatchError, TracksError
 from rosgeo.geometry.mapping import HomographyMapping
+from rosgeo.labelled.sources import DataSource, read_source
 from rosgeo.options import SegmentOptions
 from rosgeo.prepare_video import VideoOptions, prepare_video
 from rosgeo.tracks.sets import write_davis
 from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines
-from rosgeo.training.sources import DataSource, read_source
 from rosgeo.video import VideoRun, segment_video_run
 
 from tests.clip_site import moving_tracks, write_frames

@@ -13,13 +13,14 @@ import pytest
 from click.testing import Result
 from PIL import Image
 from rosgeo.errors import InputFileNotFoundError, TrainingDataError, UserInputError
-from rosgeo.training.config import CachedStage, DataConfig, DataSource, InitConfig, SplitConfig, TrainConfig
-from rosgeo.training.coverage import polygon_mask
-from rosgeo.training.data import LabelledObject, read_crop
+from rosgeo.labelled.config import DataConfig, DataSource, SplitConfig
+from rosgeo.labelled.coverage import polygon_mask
+from rosgeo.labelled.data import LabelledObject, read_crop
+from rosgeo.labelled.sources import read_data, read_source
+from rosgeo.labelled.split import refuse_same_ground, split_objects
+from rosgeo.training.config import CachedStage, InitConfig, TrainConfig
 from rosgeo.training.features import fingerprint_of
 from rosgeo.training.samples import NO_AUGMENTATION, Augmentation, make_sample
-from rosgeo.training.sources import read_data, read_source
-from rosgeo.training.split import refuse_same_ground, split_objects
 from rosgeo.training.state import plain_config
 from rosgeo.types import CropWindow
 

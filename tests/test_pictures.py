@@ -22,6 +22,8 @@ from PIL import Image
 from rosgeo.errors import BoxesError, CRSMismatchError, NoOverlapWarning, PixelFrameWarning
 from rosgeo.geometry.boxes import points_up
 from rosgeo.geometry.mapping import AffineMapping
+from rosgeo.labelled.config import DataSource
+from rosgeo.labelled.labels import read_labels
 from rosgeo.mask_raster import write_mask_raster
 from rosgeo.options import SegmentOptions
 from rosgeo.pipeline import segment_run
@@ -30,8 +32,6 @@ from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.source import open_source
 from rosgeo.scene_picture import colour_of
 from rosgeo.session import Session
-from rosgeo.training.config import DataSource
-from rosgeo.training.labels import read_labels
 from rosgeo.types import Crop, ObjectMask
 from rosgeo.vector.layers.read import read_boxes
 from rosgeo.vector.polygonize import OutlineOptions

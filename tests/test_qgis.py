@@ -15,11 +15,11 @@ import pytest
 import shapely
 from affine import Affine
 from PIL import Image
+from rosgeo.labelled.config import DataSource
+from rosgeo.labelled.labels import read_labels
 from rosgeo.options import SegmentOptions
 from rosgeo.pipeline import SegmentRun, segment_run
 from rosgeo.raster.source import open_source
-from rosgeo.training.config import DataSource
-from rosgeo.training.labels import read_labels
 from rosgeo.vector.layers.gpkg import prompts_frame
 from rosgeo.vector.layers.read import read_boxes
 from rosgeo.vector.layers.style import SCORE_CLASSES, TimeOfRows, result_qml

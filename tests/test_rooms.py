@@ -38,7 +38,8 @@ ROOMS = {
     "vector": room("errors types geometry", f"{BASIS} geopandas pandas shapely pyogrio rasterio.features contourpy antimeridian"),
     "model": room("errors types", "numpy torch segment_anything peft safetensors pooch requests"),
     "inference": room("errors types model geometry.windows", "numpy torch"),
-    "training": room(LINE, None),
+    "labelled": room(LINE, None),
+    "training": room(LINE + " labelled", None),
     "tracks": room(
         "errors types geometry vector clips.values", f"{BASIS} pandas geopandas shapely pyogrio pycocotools PIL rasterio.features"
     ),
@@ -79,8 +80,8 @@ ROOMS = {
     "clip_preview": room("errors types tracks vector clips.values", "numpy shapely PIL av"),
     "qgis": room("errors", "qgis"),  # the Processing script runs in QGIS's own Python
     "cli": room(
-        f"{LINE} tracks qgis training options pipeline estimate preview mask_raster stac info doctor video prepare_video clip_preview "
-        "__init__",
+        f"{LINE} tracks qgis labelled evaluation training options pipeline estimate preview mask_raster stac info doctor video "
+        "prepare_video clip_preview run outputs pictures interactive diagnostics __init__",
         None,
     ),
     # Not in the table: the package itself, python -m rosgeo, and a folder of data.
@@ -88,7 +89,12 @@ ROOMS = {
     "__main__": room("cli", ""),
     "demo": room("", ""),
 }
-FORBIDDEN = {"training": {"rasterio", "geopandas", "rioxarray", "pyogrio"}, "cli": set(), "doctor": set()}
+FORBIDDEN = {
+    "labelled": {"geopandas", "rioxarray", "pyogrio"},
+    "training": {"rasterio", "geopandas", "rioxarray", "pyogrio"},
+    "cli": set(),
+    "doctor": set(),
+}
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:

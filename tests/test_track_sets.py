@@ -23,6 +23,10 @@ from pycocotools.coco import COCO
 from rosgeo.errors import OutputError, RasterError, TrainingDataError
 from rosgeo.geometry.pixels import fill_outline, polygon_mask, trimmed
 from rosgeo.geometry.rle import decode_rle, encode_rle
+from rosgeo.labelled.config import DataSource, SplitConfig
+from rosgeo.labelled.data import LabelledObject
+from rosgeo.labelled.sources import read_source
+from rosgeo.labelled.split import refuse_same_ground, split_objects
 from rosgeo.tracks.sets import (
     Written,
     check_set,
@@ -34,11 +38,7 @@ from rosgeo.tracks.sets import (
 )
 from rosgeo.tracks.sets.masks import ClipMasks, Track, frame_masks, paint
 from rosgeo.tracks.values import ClipOutlines
-from rosgeo.training.config import DataSource, SplitConfig
-from rosgeo.training.data import LabelledObject
 from rosgeo.training.samples import NO_AUGMENTATION, make_sample
-from rosgeo.training.sources import read_source
-from rosgeo.training.split import refuse_same_ground, split_objects
 
 from tests.conftest import small_files
 from tests.track_site import HEIGHT, WIDTH, Pictures, Row, harbour, make_clip, make_outlines, pixel_outline

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from rosgeo.errors import ConfigError, TrainingDataError
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.crops import batch_crops
-from rosgeo.training.coco import read_coco
-from rosgeo.training.coverage import polygon_coverage, polygon_mask
-from rosgeo.training.data import LabelledObject, class_weights, read_crop
+from rosgeo.labelled.coco import read_coco
+from rosgeo.labelled.coverage import polygon_coverage, polygon_mask
+from rosgeo.labelled.data import LabelledObject, class_weights, read_crop
+from rosgeo.labelled.outlines import join_loops, mask_path
 from rosgeo.training.evaluate import _crops
 from rosgeo.training.losses import (
     LossConfig,
@@ -28,7 +29,6 @@ from rosgeo.training.losses import (
     shrink_target,
     uncertain_points,
 )
-from rosgeo.training.outlines import join_loops, mask_path
 from rosgeo.training.photometric import blur_picture, noise_picture
 from rosgeo.training.samples import NO_AUGMENTATION, Augmentation, make_sample
 from rosgeo.training.stream import LiveSamples, ObjectDraw, live_batches

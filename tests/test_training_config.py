@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 from rosgeo.errors import ConfigError, InputFileNotFoundError
-from rosgeo.training.config import CachedStage, DataSource, InitConfig, LiveStage
+from rosgeo.labelled.config import DataSource
+from rosgeo.training.config import CachedStage, InitConfig, LiveStage
 from rosgeo.training.parse import build_config, read_config
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "train"

@@ -21,17 +21,17 @@ from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.geometry.plan import make_plan
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.crops import PADDING_RGB, batch_crops
+from rosgeo.labelled.coco import read_coco
+from rosgeo.labelled.config import DataConfig, DataSource, SplitConfig
+from rosgeo.labelled.coverage import polygon_mask
+from rosgeo.labelled.data import LabelledObject, read_crop
+from rosgeo.labelled.sources import read_data, read_source
+from rosgeo.labelled.split import split_objects
 from rosgeo.prompts import place_boxes
 from rosgeo.raster.bands import parse_stretch
 from rosgeo.raster.crops import open_reader
 from rosgeo.raster.source import open_source
-from rosgeo.training.coco import read_coco
-from rosgeo.training.config import DataConfig, DataSource, SplitConfig
-from rosgeo.training.coverage import polygon_mask
-from rosgeo.training.data import LabelledObject, read_crop
 from rosgeo.training.samples import NO_AUGMENTATION, Augmentation, make_sample
-from rosgeo.training.sources import read_data, read_source
-from rosgeo.training.split import split_objects
 from rosgeo.types import CropWindow
 from rosgeo.vector.layers.read import read_boxes
 
@@ -319,8 +319,8 @@ import sys
 for name in ("rasterio", "geopandas", "pyogrio", "rioxarray"):
     sys.modules[name] = None
 import rosgeo.training.loop
-from rosgeo.training.config import DataConfig, DataSource, SplitConfig
-from rosgeo.training.sources import read_data, read_source
+from rosgeo.labelled.config import DataConfig, DataSource, SplitConfig
+from rosgeo.labelled.sources import read_data, read_source
 sources = (DataSource(path={str(tmp_path / "coco")!r}), DataSource(kind="masks", path={str(tmp_path / "masks")!r}),
     DataSource(kind="frames", path={str(tmp_path / "video" / "JPEGImages")!r}, masks={str(tmp_path / "video" / "Annotations")!r}))
 data = read_data(DataConfig(train=sources, split=SplitConfig(by="file", share=0.3)))

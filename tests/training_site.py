@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from rosgeo.labelled.config import DataConfig, DataSource
 from rosgeo.model.network import ModelConfig, RosSam
-from rosgeo.training.config import CachedStage, DataConfig, DataSource, InitConfig, LiveStage, Stages, TrainConfig, ValidationConfig
+from rosgeo.training.config import CachedStage, InitConfig, LiveStage, Stages, TrainConfig, ValidationConfig
 from safetensors.torch import save_file
 
 ELLIPSES = ((30, 40, 14, 9), (85, 50, 10, 16))

@@ -13,8 +13,8 @@ from rosgeo.cli.options import ProgressBar, crop_choices, device_option, quiet_o
 
 if TYPE_CHECKING:
     from rosgeo.geometry.windows import CropPolicy
+    from rosgeo.labelled.data import LabelledObject
     from rosgeo.model.checkpoint import LoadedModel
-    from rosgeo.training.data import LabelledObject
     from rosgeo.training.evaluate import Evaluation, Pipeline
     from rosgeo.types import YAxis
 
@@ -187,8 +187,8 @@ def _compare_runs(
 def _objects(
     data: Path, labels: str | None, layer: str | None, class_column: str | None, y_axis: YAxis, frame_masks: str | None
 ) -> list[LabelledObject]:
-    from rosgeo.training.config import DataSource
-    from rosgeo.training.sources import read_source
+    from rosgeo.labelled.config import DataSource
+    from rosgeo.labelled.sources import read_source
 
     if labels is not None:
         source = DataSource(kind="raster", raster=str(data), labels=labels, layer=layer, class_column=class_column, y_axis=y_axis)

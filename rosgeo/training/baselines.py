@@ -7,8 +7,8 @@ import time
 import numpy as np
 
 from rosgeo.geometry.windows import round_box
-from rosgeo.training.coverage import polygon_mask
-from rosgeo.training.data import LabelledObject
+from rosgeo.labelled.coverage import polygon_mask
+from rosgeo.labelled.data import LabelledObject
 from rosgeo.training.metrics import Scores, Tally, on_picture
 from rosgeo.types import BoolArray, Crop, FloatArray
 

@@ -14,10 +14,10 @@ from rosgeo.geometry.plan import plan_windows
 from rosgeo.geometry.windows import CropPolicy, clip_box
 from rosgeo.inference.crops import Resampling
 from rosgeo.inference.predict import Segmenter
+from rosgeo.labelled.coverage import polygon_mask
+from rosgeo.labelled.data import LabelledObject, read_crop
 from rosgeo.model.checkpoint import LoadedModel
 from rosgeo.training.baselines import Baselines
-from rosgeo.training.coverage import polygon_mask
-from rosgeo.training.data import LabelledObject, read_crop
 from rosgeo.training.metrics import Scores, Tally, on_picture
 from rosgeo.types import Crop, FloatArray, ObjectMask
 

@@ -19,10 +19,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rosgeo.errors import ConfigError, TrainingDataError
+from rosgeo.labelled.data import LabelledObject
 from rosgeo.model.adapters import encoder_digest
 from rosgeo.model.network import RosSam
 from rosgeo.training.config import CachedStage, TrainConfig
-from rosgeo.training.data import LabelledObject
 from rosgeo.training.samples import Augmentation, Sample
 from rosgeo.training.start import start_network
 from rosgeo.training.stream import Batch, ObjectDraw

@@ -17,12 +17,12 @@ import torch
 
 from rosgeo.errors import OptionError
 from rosgeo.inference.device import choose_device, choose_precision
+from rosgeo.labelled.sources import TrainingData, read_data
 from rosgeo.model.adapters import save_adapter
 from rosgeo.model.lora import LoraOptions
 from rosgeo.training.config import CachedStage, LiveStage, Optimisation, TrainConfig
 from rosgeo.training.features import cached_batches, mask_size_of, prepare_cache
 from rosgeo.training.report import RunLog
-from rosgeo.training.sources import TrainingData, read_data
 from rosgeo.training.start import parameter_groups, prepare_stage, start_network
 from rosgeo.training.state import Position, RunIdentity, load_state, plain_config, save_state
 from rosgeo.training.stream import Batch, LiveSamples, ObjectDraw, live_batches

@@ -11,8 +11,9 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import yaml
 
 from rosgeo.errors import ConfigError, InputFileNotFoundError
+from rosgeo.labelled.config import DataSource
 from rosgeo.model.network import ModelConfig
-from rosgeo.training.config import DataSource, TrainConfig
+from rosgeo.training.config import TrainConfig
 
 __all__ = ["build_config", "read_config"]
 

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from rosgeo.errors import ConfigError
 from rosgeo.geometry.windows import CropPolicy, auto_window
 from rosgeo.inference.crops import PADDING_RGB, resample_image
-from rosgeo.training.coverage import polygon_coverage
-from rosgeo.training.data import LabelledObject, read_crop
+from rosgeo.labelled.coverage import polygon_coverage
+from rosgeo.labelled.data import LabelledObject, read_crop
 from rosgeo.training.photometric import blur_picture, jitter_colours, noise_picture
 from rosgeo.types import BoolArray, Float32Array, FloatArray, UInt8Array
 

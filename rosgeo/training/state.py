@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from rosgeo.errors import TrainingDataError
+from rosgeo.labelled.config import DataSource
 from rosgeo.model.network import RosSam
-from rosgeo.training.config import CachedStage, DataSource, LiveStage, TrainConfig
+from rosgeo.training.config import CachedStage, LiveStage, TrainConfig
 from rosgeo.training.losses import LossConfig
 from rosgeo.training.samples import Augmentation
 from rosgeo.training.start import is_encoder

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from rosgeo.training.data import LabelledObject, class_weights
+from rosgeo.labelled.data import LabelledObject, class_weights
 from rosgeo.training.samples import Augmentation, Sample, make_sample
 
 __all__ = ["Batch", "LiveSamples", "ObjectDraw", "live_batches"]

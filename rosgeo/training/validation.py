@@ -13,12 +13,12 @@ import torch
 
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.predict import Segmenter
+from rosgeo.labelled.coverage import polygon_mask
+from rosgeo.labelled.data import LabelledObject
 from rosgeo.model.checkpoint import LoadedModel, save_model
 from rosgeo.model.lora import merge_lora
 from rosgeo.model.network import RosSam
 from rosgeo.training.config import TrainConfig
-from rosgeo.training.coverage import polygon_mask
-from rosgeo.training.data import LabelledObject
 from rosgeo.training.evaluate import evaluate
 from rosgeo.training.report import draw_sheet, overlay
 from rosgeo.types import Crop, ObjectMask

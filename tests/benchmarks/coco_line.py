@@ -12,10 +12,10 @@ import geopandas as gpd
 import numpy as np
 import shapely
 from rosgeo.inference.predict import Segmenter
+from rosgeo.labelled.coco import read_coco
+from rosgeo.labelled.data import LabelledObject
 from rosgeo.model.registry import open_model
 from rosgeo.pipeline import SegmentOptions, segment_run
-from rosgeo.training.coco import read_coco
-from rosgeo.training.data import LabelledObject
 
 
 def main() -> None:

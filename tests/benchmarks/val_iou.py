@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.predict import Segmenter
+from rosgeo.labelled.coco import read_coco
 from rosgeo.model.registry import open_model
-from rosgeo.training.coco import read_coco
 from rosgeo.training.evaluate import evaluate
 from tqdm import tqdm
 

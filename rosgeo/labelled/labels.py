@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rosgeo.errors import InputFileNotFoundError, OptionError, TrainingDataError
-from rosgeo.training.config import DataSource
-from rosgeo.training.data import LabelledObject, RasterPixels
-from rosgeo.training.outlines import join_loops
+from rosgeo.labelled.config import DataSource
+from rosgeo.labelled.data import LabelledObject, RasterPixels
+from rosgeo.labelled.outlines import join_loops
 from rosgeo.types import FloatArray, RasterGrid
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from rosgeo.errors import InputFileNotFoundError, TrainingDataError
-from rosgeo.training.data import UNREADABLE, LabelledObject, picture_shape
-from rosgeo.training.outlines import mask_outline
+from rosgeo.labelled.data import UNREADABLE, LabelledObject, picture_shape
+from rosgeo.labelled.outlines import mask_outline
 from rosgeo.types import UInt8Array
 
 __all__ = ["read_frames"]

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rosgeo.errors import InputFileNotFoundError, TrainingDataError
-from rosgeo.training.data import LabelledObject, picture_shape
-from rosgeo.training.outlines import mask_outline
+from rosgeo.labelled.data import LabelledObject, picture_shape
+from rosgeo.labelled.outlines import mask_outline
 from rosgeo.types import BoolArray, FloatArray
 
 __all__ = ["read_masks"]

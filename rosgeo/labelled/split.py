@@ -11,8 +11,8 @@ from typing import TypeVar
 import numpy as np
 
 from rosgeo.errors import TrainingDataError
-from rosgeo.training.config import SplitConfig
-from rosgeo.training.data import LabelledObject
+from rosgeo.labelled.config import SplitConfig
+from rosgeo.labelled.data import LabelledObject
 
 __all__ = ["common_ground", "refuse_same_ground", "split_objects"]
 
@@ -133,7 +133,7 @@ def common_ground(first: Sequence[str], second: Sequence[str]) -> list[tuple[str
     """Pairs of different rasters whose ground overlaps by more than an edge."""
     if not first or not second:
         return []
-    from rosgeo.training.labels import footprint
+    from rosgeo.labelled.labels import footprint
 
     ground = {path: footprint(path) for path in {*first, *second}}
     pairs = []

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rosgeo.errors import TrainingDataError
-from rosgeo.training.coco import read_coco
-from rosgeo.training.config import DataConfig, DataSource
-from rosgeo.training.data import LabelledObject
-from rosgeo.training.frames import read_frames
-from rosgeo.training.labels import read_labels
-from rosgeo.training.masks import read_masks
-from rosgeo.training.split import refuse_same_ground, split_objects
+from rosgeo.labelled.coco import read_coco
+from rosgeo.labelled.config import DataConfig, DataSource
+from rosgeo.labelled.data import LabelledObject
+from rosgeo.labelled.frames import read_frames
+from rosgeo.labelled.labels import read_labels
+from rosgeo.labelled.masks import read_masks
+from rosgeo.labelled.split import refuse_same_ground, split_objects
 
 __all__ = ["TrainingData", "read_data", "read_source"]
 

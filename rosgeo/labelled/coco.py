@@ -11,8 +11,8 @@ import numpy as np
 
 from rosgeo.errors import InputFileNotFoundError, TrainingDataError
 from rosgeo.geometry.rle import decode_rle
-from rosgeo.training.data import LabelledObject
-from rosgeo.training.outlines import mask_path
+from rosgeo.labelled.data import LabelledObject
+from rosgeo.labelled.outlines import mask_path
 from rosgeo.types import FloatArray
 
 __all__ = ["read_coco"]

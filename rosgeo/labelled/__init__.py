@@ -1,0 +1,1 @@
+"""Labelled objects, wherever they come from."""

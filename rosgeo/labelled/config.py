@@ -1,0 +1,138 @@
+"""Where labelled objects come from and how they are divided, as frozen values: the part ``data`` of a training configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from rosgeo.errors import ConfigError
+
+__all__ = ["DataConfig", "DataSource", "SplitConfig"]
+
+_KEYS_OF_KIND = {
+    "coco": {"path", "annotations"},
+    "raster": {"raster", "labels", "layer", "where", "class_column", "labels_crs", "y_axis", "bands", "stretch"},
+    "masks": {"path"},
+    "frames": {"path", "masks"},
+}
+_NEEDED_OF_KIND = {"coco": ("path",), "raster": ("raster", "labels"), "masks": ("path",), "frames": ("path", "masks")}
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where labelled objects come from.
+
+    Attributes
+    ----------
+    kind : {"coco", "raster", "masks", "frames"}
+        ``coco``: a folder with ``images/`` and a COCO file. ``raster``: a raster and a layer of polygons. ``masks``: the ROS-SAM
+        reference's folder with ``img/``, ``boxes/`` and ``onehotmask/``. ``frames``: video frames and their masks in the layout of DAVIS.
+    path : str
+        The folder (coco, masks); the pictures of a clip, or a folder of such folders (frames).
+    masks : str
+        Indexed PNGs of the frames' names, in folders of the same shape (frames).
+    annotations : str
+        Name of the COCO file in the folder.
+    raster, labels : str
+        Picture and polygons (raster).
+    layer, where, labels_crs : str or None
+        Layer of `labels`, an SQL condition on its attributes, its CRS where it has none (``pixel``: pixel coordinates). Without
+        `where`, of a layer that rosgeo wrote the rows with the status ``ok`` or ``corrected`` are taken.
+    y_axis : {"auto", "down", "up"}
+        Of labels in pixels, as ``rosgeo segment --y-axis``.
+    class_column : str or None
+        Column that holds the class; without it all are of class ``object``.
+    bands : str or None
+        As ``rosgeo segment --bands``.
+    stretch : str
+        As ``rosgeo segment --stretch``.
+    """
+
+    kind: Literal["coco", "raster", "masks", "frames"] = "coco"
+    path: str = ""
+    masks: str = ""
+    annotations: str = "instances.json"
+    raster: str = ""
+    labels: str = ""
+    layer: str | None = None
+    where: str | None = None
+    class_column: str | None = None
+    labels_crs: str | None = None
+    y_axis: Literal["auto", "down", "up"] = "auto"
+    bands: str | None = None
+    stretch: str = "auto"
+
+    def __post_init__(self) -> None:
+        for key in _NEEDED_OF_KIND[self.kind]:
+            if not getattr(self, key):
+                raise ConfigError(f"a source of kind {self.kind} needs the key {key!r}")
+        for f in fields(self):
+            if f.name != "kind" and f.name not in _KEYS_OF_KIND[self.kind] and getattr(self, f.name) != f.default:
+                raise ConfigError(f"a source of kind {self.kind} has no key {f.name!r}")
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return self.raster or self.path
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """How the objects of `train` are divided where `val` is empty.
+
+    Attributes
+    ----------
+    by : {"file", "column", "blocks"}
+        ``file``: whole pictures; rasters that show common ground count as one, and so do the frames of a clip. ``column``: all objects
+        with one value of `column` lie on one side; the values ``train`` and ``val`` are taken at their word. ``blocks``: squares of
+        `block_px` of each picture, of a clip in all its frames; objects on a seam are left out, and training crops do not show the ground
+        of validation blocks.
+    share : float
+        Of the objects that go to validation, about.
+    column : str or None
+        Of a raster's labels, or a key of a COCO file's images.
+    block_px : int
+        Side of a block in pixels.
+    seed : int
+        Of the draw.
+    """
+
+    by: Literal["file", "column", "blocks"] = "file"
+    share: float = 0.2
+    column: str | None = None
+    block_px: int = 512
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.by == "column" and not self.column:
+            raise ConfigError("split by column needs the key 'column'")
+        if not 0 < self.share < 1:
+            raise ConfigError(f"split share {self.share}: expected a number between 0 and 1")
+        if self.block_px < 1:
+            raise ConfigError(f"split block_px {self.block_px}: expected at least 1 px")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The labelled objects.
+
+    Attributes
+    ----------
+    train, val : tuple of DataSource
+        For training and for choices.
+    split : SplitConfig or None
+        Makes a validation part where `val` is empty; None: no validation.
+    same_ground : bool
+        Allows the same picture on both sides, as for a test of memorising.
+    """
+
+    train: tuple[DataSource, ...] = ()
+    val: tuple[DataSource, ...] = ()
+    split: SplitConfig | None = None
+    same_ground: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.train:
+            raise ConfigError("no training data: name a source under 'data: train', or a COCO folder under 'train'")
+        if self.val and self.split is not None:
+            raise ConfigError("both 'val' and 'split' are given; expected one of them")
