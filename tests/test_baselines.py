@@ -13,6 +13,11 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import Result
+from rosgeo.evaluation import baselines as baselines_module
+from rosgeo.evaluation import scoring as evaluate_module
+from rosgeo.evaluation.baselines import box_mask, grabcut_mask
+from rosgeo.evaluation.metrics import boundary_iou, mask_iou
+from rosgeo.evaluation.scoring import evaluate
 from rosgeo.geometry.windows import CropPolicy, round_box
 from rosgeo.labelled.coco import read_coco
 from rosgeo.labelled.config import DataConfig, DataSource
@@ -20,12 +25,7 @@ from rosgeo.labelled.coverage import polygon_mask
 from rosgeo.labelled.data import LabelledObject, read_crop
 from rosgeo.model.checkpoint import load_model
 from rosgeo.model.network import ModelConfig
-from rosgeo.training import baselines as baselines_module
-from rosgeo.training import evaluate as evaluate_module
-from rosgeo.training.baselines import box_mask, grabcut_mask
 from rosgeo.training.config import InitConfig, TrainConfig, ValidationConfig
-from rosgeo.training.evaluate import evaluate
-from rosgeo.training.metrics import boundary_iou, mask_iou
 from rosgeo.training.validation import Validation
 from rosgeo.types import BoolArray, Crop, CropWindow
 

@@ -12,12 +12,12 @@ import pytest
 from click.testing import Result
 from PIL import Image
 from rosgeo.errors import TrainingDataError
+from rosgeo.evaluation.metrics import boundary_iou, mask_iou
+from rosgeo.evaluation.scoring import PIPELINE_ABLATION, SIZE_CLASSES, evaluate, pipeline_ablation
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.labelled.coco import read_coco
 from rosgeo.labelled.coverage import polygon_mask
 from rosgeo.model.checkpoint import load_model
-from rosgeo.training.evaluate import PIPELINE_ABLATION, SIZE_CLASSES, evaluate, pipeline_ablation
-from rosgeo.training.metrics import boundary_iou, mask_iou
 
 from tests.conftest import NORTH_UP, EllipseSegmenter, px_boxes
 

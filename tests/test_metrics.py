@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from rosgeo.training.metrics import boundary_iou, boundary_of, mask_iou, on_picture
+from rosgeo.evaluation.metrics import boundary_iou, boundary_of, mask_iou, on_picture
 from rosgeo.types import CropWindow
 
 from tests.conftest import DATA

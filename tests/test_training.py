@@ -12,13 +12,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rosgeo.errors import ConfigError, TrainingDataError
+from rosgeo.evaluation.scoring import _crops
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.crops import batch_crops
 from rosgeo.labelled.coco import read_coco
 from rosgeo.labelled.coverage import polygon_coverage, polygon_mask
 from rosgeo.labelled.data import LabelledObject, class_weights, read_crop
 from rosgeo.labelled.outlines import join_loops, mask_path
-from rosgeo.training.evaluate import _crops
 from rosgeo.training.losses import (
     LossConfig,
     mask_iou,

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from rosgeo.errors import InputFileNotFoundError, ModelError
+from rosgeo.evaluation.ablation import find_run, training_changes
 from rosgeo.model.checkpoint import load_model, save_model
-from rosgeo.training.ablation import find_run, training_changes
 
 from tests.training_site import write_coco
 

@@ -17,6 +17,7 @@ import yaml
 from click.testing import Result
 from PIL import Image
 from rosgeo.errors import ConfigError, InputFileNotFoundError, ModelError, TrainingDataError
+from rosgeo.evaluation.scoring import evaluate
 from rosgeo.inference.predict import Segmenter
 from rosgeo.labelled.coco import read_coco
 from rosgeo.labelled.config import DataConfig
@@ -24,7 +25,6 @@ from rosgeo.model.checkpoint import load_model
 from rosgeo.model.lora import adapter_of
 from rosgeo.model.network import ModelConfig
 from rosgeo.training.config import InitConfig, LiveStage, Stages, TrainConfig, ValidationConfig
-from rosgeo.training.evaluate import evaluate
 from rosgeo.training.loop import train
 from rosgeo.training.losses import LossConfig
 from rosgeo.training.parse import read_config

@@ -12,10 +12,10 @@ import click
 from rosgeo.cli.options import ProgressBar, crop_choices, device_option, quiet_option, y_axis_option
 
 if TYPE_CHECKING:
+    from rosgeo.evaluation.scoring import Evaluation, Pipeline
     from rosgeo.geometry.windows import CropPolicy
     from rosgeo.labelled.data import LabelledObject
     from rosgeo.model.checkpoint import LoadedModel
-    from rosgeo.training.evaluate import Evaluation, Pipeline
     from rosgeo.types import YAxis
 
 __all__ = ["evaluate_command"]
@@ -99,9 +99,9 @@ def evaluate_command(
     rosgeo evaluate data/val --model sam_vit_l_0b3195.pth --ablate pipeline
     rosgeo evaluate data/val --ablate training --run runs/joint --run runs/alternate
     """  # noqa: D301 - the \\b is click's own mark, a backspace
+    from rosgeo.evaluation.scoring import evaluate
     from rosgeo.inference.predict import Segmenter
     from rosgeo.model.registry import open_model
-    from rosgeo.training.evaluate import evaluate
 
     if ablate and picture is not None:
         raise click.UsageError("--picture shows one run; leave it out with --ablate")
@@ -145,7 +145,7 @@ def _ticker(progress: Callable[..., None], total: int) -> Callable[[], None]:
 
 def _compare_pipelines(model: LoadedModel, objects: list[LabelledObject], device: str, quiet: bool) -> tuple[dict[str, Any], str]:
     """Figures and table of `--ablate pipeline`."""
-    from rosgeo.training.evaluate import PIPELINE_ABLATION, pipeline_ablation
+    from rosgeo.evaluation.scoring import PIPELINE_ABLATION, pipeline_ablation
 
     with ProgressBar(shown=not quiet) as progress:
         tick = _ticker(progress, len(objects) * len(PIPELINE_ABLATION))
@@ -157,10 +157,10 @@ def _compare_runs(
     runs: Sequence[str], objects: list[LabelledObject], policy: CropPolicy, device: str, quiet: bool, input_size: int | None
 ) -> tuple[dict[str, Any], str]:
     """Figures and table of `--ablate training`."""
+    from rosgeo.evaluation.ablation import find_run, training_changes, training_table
+    from rosgeo.evaluation.scoring import evaluate
     from rosgeo.inference.predict import Segmenter
     from rosgeo.model.registry import open_model
-    from rosgeo.training.ablation import find_run, training_changes, training_table
-    from rosgeo.training.evaluate import evaluate
 
     # All are looked for before the first is evaluated.
     found = [find_run(path) for path in runs]
@@ -268,7 +268,7 @@ def score_table(result: Evaluation) -> str:
 
 def _compared(result: Evaluation) -> list[str]:
     """A row for the model and one for each baseline."""
-    from rosgeo.training.metrics import Scores
+    from rosgeo.evaluation.metrics import Scores
 
     rows = [("**the model**", Scores(result.iou, result.image_iou, result.image_biou))]
     if result.box is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from rosgeo.evaluation.scoring import evaluate
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.predict import Segmenter
 from rosgeo.labelled.coverage import polygon_mask
@@ -19,7 +20,6 @@ from rosgeo.model.checkpoint import LoadedModel, save_model
 from rosgeo.model.lora import merge_lora
 from rosgeo.model.network import RosSam
 from rosgeo.training.config import TrainConfig
-from rosgeo.training.evaluate import evaluate
 from rosgeo.training.report import draw_sheet, overlay
 from rosgeo.types import Crop, ObjectMask
 

@@ -6,11 +6,11 @@ import argparse
 import json
 from dataclasses import replace
 
+from rosgeo.evaluation.scoring import evaluate
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.predict import Segmenter
 from rosgeo.labelled.coco import read_coco
 from rosgeo.model.registry import open_model
-from rosgeo.training.evaluate import evaluate
 from tqdm import tqdm
 
 

@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 
+from rosgeo.evaluation.metrics import Scores, Tally, on_picture
 from rosgeo.geometry.windows import round_box
 from rosgeo.labelled.coverage import polygon_mask
 from rosgeo.labelled.data import LabelledObject
-from rosgeo.training.metrics import Scores, Tally, on_picture
 from rosgeo.types import BoolArray, Crop, FloatArray
 
 __all__ = ["Baselines", "box_mask", "grabcut_mask", "has_opencv"]

@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 
 from rosgeo.errors import TrainingDataError
+from rosgeo.evaluation.baselines import Baselines
+from rosgeo.evaluation.metrics import Scores, Tally, on_picture
 from rosgeo.geometry.plan import plan_windows
 from rosgeo.geometry.windows import CropPolicy, clip_box
 from rosgeo.inference.crops import Resampling
@@ -17,8 +19,6 @@ from rosgeo.inference.predict import Segmenter
 from rosgeo.labelled.coverage import polygon_mask
 from rosgeo.labelled.data import LabelledObject, read_crop
 from rosgeo.model.checkpoint import LoadedModel
-from rosgeo.training.baselines import Baselines
-from rosgeo.training.metrics import Scores, Tally, on_picture
 from rosgeo.types import Crop, FloatArray, ObjectMask
 
 __all__ = ["PIPELINE_ABLATION", "Evaluation", "Pipeline", "evaluate", "pipeline_ablation"]

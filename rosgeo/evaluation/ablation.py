@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rosgeo.errors import InputFileNotFoundError, ModelError
-from rosgeo.training.evaluate import Evaluation
+from rosgeo.evaluation.scoring import Evaluation
 
 __all__ = ["TrainedRun", "find_run", "training_changes", "training_table"]
 
