@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 from rosgeo import accessor as _accessor
 
 if TYPE_CHECKING:
-    from rosgeo.pipeline import SegmentOptions, SegmentRun, segment, segment_run
     from rosgeo.plotting import plot
+    from rosgeo.run.pipeline import SegmentOptions, SegmentRun, segment, segment_run
     from rosgeo.session import Session
     from rosgeo.webmap import view
 
 __all__ = ["SegmentOptions", "SegmentRun", "Session", "__version__", "plot", "segment", "segment_run", "view"]
 
 _HOMES = {
-    **dict.fromkeys(("SegmentOptions", "SegmentRun", "segment", "segment_run"), "pipeline"),
+    **dict.fromkeys(("SegmentOptions", "SegmentRun", "segment", "segment_run"), "run.pipeline"),
     "Session": "session",
     "plot": "plotting",
     "view": "webmap",

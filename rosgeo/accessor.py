@@ -42,7 +42,7 @@ class RosgeoAccessor:
 
     def segment(self, boxes: Any, **options: Any) -> gpd.GeoDataFrame:
         """`rosgeo.segment` with the array as the scene; see there."""
-        from rosgeo.pipeline import segment
+        from rosgeo.run.pipeline import segment
 
         return segment(self._array, boxes, **options)
 

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from rosgeo.model.registry import MODELS, cache_dir
-from rosgeo.provenance import package_versions
+from rosgeo.run.record import package_versions
 
 __all__ = ["CHECKS", "Check", "diagnose"]
 
@@ -204,7 +204,7 @@ def _check_imports() -> str:
     import pyarrow  # noqa: F401
     import rioxarray  # noqa: F401
 
-    import rosgeo.pipeline  # noqa: F401
+    import rosgeo.run.pipeline  # noqa: F401
 
     # Needed by some runs only, and slow to import: here it is enough that they are there.
     for name in ("accelerate", "distributed", "peft", "segment_anything"):
@@ -253,7 +253,7 @@ def _check_model() -> str:
     """One object of the scene that comes with the package, with the embedded model, against its hand-drawn outline."""
     import geopandas as gpd
 
-    from rosgeo.pipeline import SegmentOptions, segment_run
+    from rosgeo.run.pipeline import SegmentOptions, segment_run
 
     folder = files("rosgeo.demo")
     with (

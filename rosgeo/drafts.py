@@ -20,13 +20,13 @@ from rosgeo.geometry.plan import make_plan
 from rosgeo.inference.clicks import click_mask
 from rosgeo.inference.crops import PADDING_RGB
 from rosgeo.inference.interactive import EncodedCrop, encode_crop, prompt_crop, takes_points
-from rosgeo.options import SegmentOptions, make_options
-from rosgeo.pipeline import open_segmenter, segment
-from rosgeo.prompts import Prompts, prompts_of, require_reachable
 from rosgeo.raster.bands import parse_stretch
 from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource, open_source
-from rosgeo.tiles import TileRunner
+from rosgeo.run.options import SegmentOptions, make_options
+from rosgeo.run.pipeline import open_segmenter, segment
+from rosgeo.run.prompts import Prompts, prompts_of, require_reachable
+from rosgeo.run.tiles import TileRunner
 from rosgeo.types import BoolArray, Crop, CropWindow, FloatArray, ObjectMask, RasterGrid, Status, Tile
 from rosgeo.vector.clicked import clicked_polygon
 from rosgeo.vector.layers.read import PIXEL_CRS, Placed, parse_crs, place_layer

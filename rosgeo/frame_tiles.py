@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from rosgeo.clips.frames import FrameSequence
 from rosgeo.errors import RasterError
 from rosgeo.inference.crops import PADDING_RGB
 from rosgeo.inference.predict import Segmenter
-from rosgeo.tiles import TileRunner, run_tile
+from rosgeo.run.cluster import ClusterJob
+from rosgeo.run.tiles import TileRunner
 from rosgeo.types import Crop, FloatArray, ObjectMask, Tile
 from rosgeo.vector.polygonize import OutlineOptions
 from rosgeo.vector.result import ObjectResult
 
-__all__ = ["FrameRunner", "FrameTile"]
+__all__ = ["FrameRunner", "FrameTile", "open_clip"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class FrameRunner:
         # Of the frame, which may be closed by now, only the grid is asked for.
         return self._runners.pop(mask.id).result(mask, box_px)
 
-    def run(self, tile: Tile) -> list[ObjectResult]:
-        """All results of a frame, one after the other."""
-        return run_tile(self, tile)
+
+def open_clip(job: ClusterJob, segmenter: Segmenter, _opened: ExitStack) -> FrameRunner:
+    """The runner of a clip's frames on a worker of a cluster; frames are opened one by one."""
+    return FrameRunner(job.scene, segmenter, job.outline)

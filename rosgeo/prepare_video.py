@@ -18,8 +18,8 @@ from rosgeo.errors import BoxesError, FrameWarning, OptionError, RasterError
 from rosgeo.frame_tiles import FrameTile
 from rosgeo.geometry.boxes import BOX_GRID_PX
 from rosgeo.geometry.plan import make_plan
-from rosgeo.options import SegmentOptions
-from rosgeo.prompts import require_reachable
+from rosgeo.run.options import SegmentOptions
+from rosgeo.run.prompts import require_reachable
 from rosgeo.temporal import INTERPOLATED, OUTLIER, TEMPORAL_IOU, interpolate_boxes
 from rosgeo.tracks.match import FrameNumbers, number_frames
 from rosgeo.tracks.values import BOX_COLUMNS, Tracks

@@ -25,7 +25,7 @@ from rosgeo.types import FloatArray
 from rosgeo.vector.layers.write import check_output, writing
 
 if TYPE_CHECKING:
-    from rosgeo.pipeline import SegmentRun
+    from rosgeo.run.pipeline import SegmentRun
 
 __all__ = ["check_preview", "draw_preview", "worst_first"]
 

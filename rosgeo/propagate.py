@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from rosgeo.errors import OptionError
 from rosgeo.inference.predict import Segmenter
-from rosgeo.tiles import Runner
+from rosgeo.run.tiles import Runner
 from rosgeo.types import Crop, CropWindow, Float32Array, FloatArray, ObjectMask, Tile
 from rosgeo.vector.result import ObjectResult
 

@@ -13,10 +13,9 @@ from pyproj import CRS
 
 from rosgeo.drafts import Draft, Drafter, session_options
 from rosgeo.errors import OptionError
-from rosgeo.facts import run_facts
-from rosgeo.options import SegmentOptions
-from rosgeo.provenance import run_record
 from rosgeo.raster.bands import Stretch
+from rosgeo.run.options import SegmentOptions
+from rosgeo.run.record import describe_run, run_record
 from rosgeo.types import RasterGrid
 from rosgeo.vector.layers.write import check_output, output_driver, write_result
 from rosgeo.vector.result import ObjectResult, assemble_result, refuse_clashing_columns
@@ -244,7 +243,7 @@ class Session:
         clicks = [len(draft.positive) for draft, _ in self._state.rows]
         return run_record(
             interactive={"objects": len(clicks), "clicks": sum(clicks)},
-            **run_facts(self.options, self._drafter.segmenter, self.bands, self.stretch),
+            **describe_run(self.options, self._drafter.segmenter, self.bands, self.stretch),
             inputs={"scene": self._drafter.name},
             objects=len(result),
             counts=dict(Counter(result["rosgeo_status"])),

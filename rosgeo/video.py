@@ -21,16 +21,15 @@ import numpy as np
 from rosgeo.clips.frames import FrameSequence
 from rosgeo.clips.values import ClipFrame
 from rosgeo.errors import FrameWarning, OptionError, RasterError, RunInterruptedError
-from rosgeo.executors import Progress, Tally, cluster_work, collect, run_local
-from rosgeo.facts import deciding_options, run_facts
-from rosgeo.frame_tiles import FrameRunner, FrameTile
+from rosgeo.frame_tiles import FrameRunner, FrameTile, open_clip
 from rosgeo.inference.predict import Segmenter
-from rosgeo.journal import Journal, told_of
-from rosgeo.options import SegmentOptions, make_options
-from rosgeo.pipeline import interrupted_text, open_segmenter, segment
 from rosgeo.prepare_video import PreparedVideo, VideoOptions, prepare_video
 from rosgeo.propagate import require_mask_prompts, run_in_order
-from rosgeo.provenance import run_record
+from rosgeo.run.executors import Progress, ProgressCounter, cluster_work, collect, run_local
+from rosgeo.run.journal import Journal, resume_hint
+from rosgeo.run.options import SegmentOptions, make_options
+from rosgeo.run.pipeline import interrupted_text, open_segmenter, segment
+from rosgeo.run.record import describe_run, fingerprint, run_record
 from rosgeo.temporal import OUTLIER, TEMPORAL_IOU, flag_outliers, in_track, temporal_iou
 from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines, Tracks
 from rosgeo.types import IntArray, PixelMapping, RasterGrid
@@ -208,10 +207,10 @@ def segment_video_run(
     segmenter = segmenter or open_segmenter(options)
     if video.propagate:
         require_mask_prompts(segmenter)
-    facts = run_facts(options, segmenter, ready.frames.bands, ready.frames.stretch, "raster")
+    facts = describe_run(options, segmenter, ready.frames.bands, ready.frames.stretch, "raster")
     facts["options"] |= {key: value for key, value in asdict(video).items() if key != "start"}
     # In order from the first frame is the only way to propagate, so that no journal could be of use.
-    journal = None if output is None or video.propagate else Journal(output, deciding_options(_place(ready), facts), resume=resume)
+    journal = None if output is None or video.propagate else Journal(output, fingerprint(_place(ready), facts), resume=resume)
     objects = _run(ready, options, video, segmenter, journal, client, progress)
     _say_failed(ready, objects)
     objects = _simplified(ready, objects, options.outline)
@@ -227,11 +226,11 @@ def segment_video_run(
         seconds=time.monotonic() - started,
     )
     if output is not None:
-        with told_of(journal):
+        with resume_hint(journal):
             write_result(result, output, record, time=_time_of_rows(ready))
     run = VideoRun(result, record, outlines, ready.frames)
     if further is not None:
-        with told_of(journal):
+        with resume_hint(journal):
             further(run)
     if journal is not None:
         journal.remove()
@@ -258,12 +257,12 @@ def _run(
     finished = {} if journal is None else journal.finished
     objects = ready.skipped + [result for results in finished.values() for result in results]
     tiles = [(tile.frame, tile) for tile in ready.tiles if tile.frame not in finished]
-    tally = _FrameTally(len(ready.table), objects, progress, ready.index)
+    counter = _FrameCounter(len(ready.table), objects, progress, ready.index)
     try:
-        with told_of(journal), closing(_work(tiles, ready, options, video, segmenter, client)) as work:
-            objects += collect(work, dict(tiles), journal, tally)
+        with resume_hint(journal), closing(_work(tiles, ready, options, video, segmenter, client)) as work:
+            objects += collect(work, dict(tiles), journal, counter)
     except KeyboardInterrupt:
-        raise RunInterruptedError(interrupted_text(tally, journal)) from None
+        raise RunInterruptedError(interrupted_text(counter, journal)) from None
     finally:
         if journal is not None:
             journal.close()
@@ -281,7 +280,7 @@ def _work(
     """Run frames here or on a cluster; results as they come, each with the index of its frame."""
     if client is not None:
         frames = ready.frames.portable()
-        return cluster_work(tiles, frames, frames.bands, frames.stretch, segmenter, options, client)
+        return cluster_work(tiles, frames, frames.bands, frames.stretch, segmenter, options, client, open_runner=open_clip)
     runner = FrameRunner(ready.frames, segmenter, options.outline)
     if not video.propagate:
         return run_local(tiles, runner)
@@ -291,7 +290,7 @@ def _work(
     return run_in_order(tiles, runner, [track if tracked else ("row", row) for row, (track, tracked) in alone])
 
 
-class _FrameTally(Tally):
+class _FrameCounter(ProgressCounter):
     """Counts the frames that are done too."""
 
     def __init__(self, total: int, done: Iterable[ObjectResult], progress: Progress | None, index: IntArray) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import geopandas as gpd
-from rosgeo.pipeline import SegmentOptions, segment_run
+from rosgeo.run.pipeline import SegmentOptions, segment_run
 
 from tests.conftest import DATA
 from tests.test_pipeline import DEMO, ROWS, SCENE

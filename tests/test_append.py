@@ -12,12 +12,12 @@ import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
-from rosgeo.append import unheld
 from rosgeo.errors import OptionError, OutputError, RunInterruptedError
-from rosgeo.estimate import estimate_run
 from rosgeo.mask_raster import write_mask_raster
-from rosgeo.options import SegmentOptions
-from rosgeo.pipeline import segment_run
+from rosgeo.run.append import new_boxes
+from rosgeo.run.estimate import estimate_run
+from rosgeo.run.options import SegmentOptions
+from rosgeo.run.pipeline import segment_run
 from rosgeo.vector.layers.write import LAYER, read_record
 from rosgeo.vector.polygonize import OutlineOptions
 
@@ -226,9 +226,9 @@ box_arrays = st.lists(st.tuples(finite, finite, finite, finite), max_size=12).ma
 def test_unheld_is_the_difference_of_bags(every: np.ndarray, data: st.DataObject) -> None:
     rows = data.draw(st.lists(st.integers(0, max(len(every) - 1, 0)), max_size=len(every), unique=True))
     held = every[rows] if len(every) else every
-    new = unheld(every, held + 0.01)
+    new = new_boxes(every, held + 0.01)
     assert new.sum() == len(every) - len(held)
     # What is new and what is held make up everything, whichever of equal boxes was taken.
     together = pd.DataFrame(np.concatenate([every[new], held])).sort_values(list(range(4)), ignore_index=True)
     np.testing.assert_allclose(together, pd.DataFrame(every).sort_values(list(range(4)), ignore_index=True), atol=0.2)
-    assert unheld(every[:0], held).shape == (0,)
+    assert new_boxes(every[:0], held).shape == (0,)

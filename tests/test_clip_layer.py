@@ -18,8 +18,8 @@ from rosgeo.clips.georef import Georeference
 from rosgeo.errors import CRSMismatchError, TracksError
 from rosgeo.geometry.mapping import HomographyMapping
 from rosgeo.labelled.sources import DataSource, read_source
-from rosgeo.options import SegmentOptions
 from rosgeo.prepare_video import VideoOptions, prepare_video
+from rosgeo.run.options import SegmentOptions
 from rosgeo.tracks.sets import write_davis
 from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines
 from rosgeo.video import VideoRun, segment_video_run

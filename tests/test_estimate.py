@@ -13,9 +13,9 @@ import pytest
 from click.testing import Result
 from rosgeo.cli.options import ProgressBar
 from rosgeo.errors import NoOverlapWarning
-from rosgeo.estimate import estimate_run
 from rosgeo.geometry.windows import CropPolicy
-from rosgeo.pipeline import SegmentOptions, segment_run
+from rosgeo.run.estimate import estimate_run
+from rosgeo.run.pipeline import SegmentOptions, segment_run
 
 from tests.conftest import NORTH_UP, EllipseSegmenter, WriteRaster, px_boxes
 

@@ -17,10 +17,10 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
-import rosgeo.pipeline
+import rosgeo.run.pipeline
 from rosgeo.errors import OutputError
-from rosgeo.journal import Journal, journal_path
-from rosgeo.pipeline import SegmentOptions, segment_run
+from rosgeo.run.journal import Journal, journal_path
+from rosgeo.run.pipeline import SegmentOptions, segment_run
 from rosgeo.types import ObjectMask
 
 from tests.cli_site import Site
@@ -59,7 +59,7 @@ class Large:
 
     def run(self, meddle: Callable[[], object] = lambda: None, *more: str, scene: str = "large.tif") -> tuple[Any, Meddling]:
         segmenter = Meddling(meddle)
-        self.monkeypatch.setattr(rosgeo.pipeline, "open_segmenter", lambda _: segmenter)
+        self.monkeypatch.setattr(rosgeo.run.pipeline, "open_segmenter", lambda _: segmenter)
         result = self.site.run(scene, "many.gpkg", "-o", "out.gpkg", "--overwrite", *more)
         # Nobody reads any more from a raster that has been closed.
         assert not [thread for thread in threading.enumerate() if thread.name == "rosgeo-reader"]
@@ -95,14 +95,14 @@ def large(site: Site, write_raster: WriteRaster, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_disk_is_full_when_the_output_is_written(large: Large, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = rosgeo.pipeline.write_results
+    write = rosgeo.run.pipeline.write_results
 
     def on_a_full_disk(*arguments: Any, **more: Any) -> None:
         with small_files(60_000):
             write(*arguments, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(rosgeo.pipeline, "write_results", on_a_full_disk)
+        patch.setattr(rosgeo.run.pipeline, "write_results", on_a_full_disk)
         large.fails(lambda: None, "out.gpkg cannot be written: ")
     large.resumes()
 

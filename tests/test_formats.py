@@ -22,7 +22,7 @@ from pycocotools import mask as coco_mask
 from pyproj import CRS
 from rosgeo.errors import FormatLossWarning, OptionError, OutputError
 from rosgeo.geometry.mapping import AffineMapping
-from rosgeo.pipeline import SegmentOptions, segment_run
+from rosgeo.run.pipeline import SegmentOptions, segment_run
 from rosgeo.stac import scene_times
 from rosgeo.types import RasterGrid
 from rosgeo.vector.layers import shapefile

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pyproj import CRS, Geod
 from rosgeo.errors import OptionError
 from rosgeo.geometry.mapping import AffineMapping
-from rosgeo.pipeline import SegmentOptions, segment_run
+from rosgeo.run.pipeline import SegmentOptions, segment_run
 from rosgeo.types import CropWindow, FloatArray, ObjectMask, RasterGrid
 from rosgeo.vector.neighbours import simplify_neighbours, simplify_together
 from rosgeo.vector.orthogonal import ground_matrix, ground_scale_m, orthogonal

@@ -12,9 +12,9 @@ import pytest
 import rioxarray  # noqa: F401 - registers the accessor
 import xarray as xr
 from affine import Affine
-from rosgeo.options import SegmentOptions
-from rosgeo.pipeline import segment_run
 from rosgeo.raster.lazy import pixels_of
+from rosgeo.run.options import SegmentOptions
+from rosgeo.run.pipeline import segment_run
 
 from tests.conftest import px_boxes
 

@@ -25,11 +25,11 @@ from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.labelled.config import DataSource
 from rosgeo.labelled.labels import read_labels
 from rosgeo.mask_raster import write_mask_raster
-from rosgeo.options import SegmentOptions
-from rosgeo.pipeline import segment_run
 from rosgeo.preview import draw_preview
 from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.source import open_source
+from rosgeo.run.options import SegmentOptions
+from rosgeo.run.pipeline import segment_run
 from rosgeo.scene_picture import colour_of
 from rosgeo.session import Session
 from rosgeo.types import Crop, ObjectMask

@@ -20,7 +20,7 @@ from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.geometry.windows import CropPolicy, auto_window
 from rosgeo.inference.predict import Segmenter, logits_on_crop, stability_of
 from rosgeo.model.registry import open_model
-from rosgeo.pipeline import SegmentOptions, segment_run
+from rosgeo.run.pipeline import SegmentOptions, segment_run
 
 from tests.conftest import DATA, EllipseSegmenter, WriteRaster, px_boxes
 

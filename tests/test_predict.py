@@ -16,7 +16,7 @@ from rosgeo.inference.crops import batch_crops, resample_image
 from rosgeo.inference.predict import Segmenter
 from rosgeo.model import layers
 from rosgeo.model.checkpoint import load_model
-from rosgeo.pipeline import SegmentOptions, segment_run
+from rosgeo.run.pipeline import SegmentOptions, segment_run
 from rosgeo.types import Crop, CropWindow
 
 from tests.conftest import NORTH_UP, WriteRaster, px_boxes

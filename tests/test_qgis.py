@@ -17,9 +17,9 @@ from affine import Affine
 from PIL import Image
 from rosgeo.labelled.config import DataSource
 from rosgeo.labelled.labels import read_labels
-from rosgeo.options import SegmentOptions
-from rosgeo.pipeline import SegmentRun, segment_run
 from rosgeo.raster.source import open_source
+from rosgeo.run.options import SegmentOptions
+from rosgeo.run.pipeline import SegmentRun, segment_run
 from rosgeo.vector.layers.gpkg import prompts_frame
 from rosgeo.vector.layers.read import read_boxes
 from rosgeo.vector.layers.style import SCORE_CLASSES, TimeOfRows, result_qml

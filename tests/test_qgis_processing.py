@@ -13,8 +13,8 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pytest
-from rosgeo.journal import journal_path
 from rosgeo.qgis.install import SCRIPT, SETTINGS, find_profiles, profile_homes, script_path
+from rosgeo.run.journal import journal_path
 
 from tests.cli_site import Cli
 from tests.conftest import NORTH_UP, WriteRaster, px_boxes

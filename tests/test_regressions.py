@@ -19,11 +19,11 @@ from PIL import Image
 from pyproj import CRS
 from rasterio.control import GroundControlPoint
 from rosgeo.model.network import ModelConfig, RosSam
-from rosgeo.pipeline import SegmentOptions, segment_run
 from rosgeo.preview import draw_preview
 from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.crops import open_reader
 from rosgeo.raster.source import open_source
+from rosgeo.run.pipeline import SegmentOptions, segment_run
 from rosgeo.types import CropWindow
 from rosgeo.vector.layers.read import read_boxes
 

@@ -12,8 +12,8 @@ from urllib.request import ProxyHandler, build_opener
 import numpy as np
 import pytest
 from rosgeo.errors import RasterError
-from rosgeo.options import SegmentOptions
-from rosgeo.pipeline import segment_run
+from rosgeo.run.options import SegmentOptions
+from rosgeo.run.pipeline import segment_run
 
 from tests.conftest import NORTH_UP, EllipseSegmenter, WriteRaster, px_boxes
 

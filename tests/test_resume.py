@@ -18,12 +18,12 @@ import geopandas as gpd
 import numpy as np
 import pytest
 from rosgeo.errors import ClusterError, InputFileNotFoundError, OutputError, ResumeError, RunInterruptedError
-from rosgeo.executors import run_local, run_on_cluster
 from rosgeo.geometry.plan import make_plan
 from rosgeo.geometry.windows import CropPolicy
-from rosgeo.journal import Journal, journal_path
-from rosgeo.pipeline import SegmentOptions, segment_run
-from rosgeo.tiles import TileRunner
+from rosgeo.run.executors import run_local, run_on_cluster
+from rosgeo.run.journal import Journal, journal_path
+from rosgeo.run.pipeline import SegmentOptions, segment_run
+from rosgeo.run.tiles import TileRunner, run_tile
 from rosgeo.types import Boxes, Crop, ObjectMask, Tile
 from rosgeo.vector.polygonize import OutlineOptions
 from rosgeo.vector.result import ObjectResult
@@ -211,7 +211,7 @@ sys.path.insert(0, {root!r})
 from pathlib import Path
 from tests.conftest import EllipseSegmenter
 from tests.test_resume import many_boxes
-from rosgeo.pipeline import SegmentOptions, segment_run
+from rosgeo.run.pipeline import SegmentOptions, segment_run
 
 class Slow(EllipseSegmenter):
     def segment(self, crops):
@@ -402,12 +402,12 @@ def test_a_lazy_array_on_a_cluster(client: Any, write_raster: WriteRaster, tiny_
 
 
 def test_a_worker_with_another_file_does_not_use_it(client: Any, write_raster: WriteRaster, tiny_model: Path) -> None:
-    from rosgeo.cluster import ClusterJob, run_job
     from rosgeo.raster.bands import Stretch
+    from rosgeo.run.cluster import ClusterJob, open_scene, run_job
 
     job = ClusterJob(
-        "key", str(write_raster()), False, (1, 2, 3), Stretch(), OutlineOptions(), str(tiny_model), None, None, None, "cpu", "float32",
-        None, "bicubic", "0" * 64,
+        "key", open_scene, str(write_raster()), False, (1, 2, 3), Stretch(), OutlineOptions(), str(tiny_model), None, None, None, "cpu",
+        "float32", None, "bicubic", "0" * 64,
     )  # fmt: skip
     with pytest.raises(ClusterError, match=r"on this worker has SHA-256 [0-9a-f]{12}, expected 000000000000"):
         list(run_on_cluster(tiles_of(5), job, run_job, client))
@@ -424,7 +424,7 @@ def test_the_local_executor_gives_each_box_once(write_raster: WriteRaster) -> No
         reader = open_reader(source, bands=None, stretch=StretchRule(), padding_rgb=(0, 0, 0))
         runner = TileRunner(reader, EllipseSegmenter(), OutlineOptions())  # type: ignore[arg-type]
         found = list(run_local(tiles_of(150), runner))
-        serial = [result for _, tile in tiles_of(150) for result in runner.run(tile)]
+        serial = [result for _, tile in tiles_of(150) for result in run_tile(runner, tile)]
     assert sorted(result.id for _, result in found) == list(range(150))
     assert {r.id: r.status for _, r in found} == {r.id: r.status for r in serial}
     assert {r.status for r in serial} == {"ok", "nodata"}

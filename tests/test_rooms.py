@@ -45,48 +45,37 @@ ROOMS = {
         "errors types geometry vector clips.values", f"{BASIS} pandas geopandas shapely pyogrio pycocotools PIL rasterio.features"
     ),
     "temporal": room("errors types tracks.values", "numpy pandas shapely"),
-    "provenance": room("", ""),
-    "prompts": room("errors types geometry raster vector", f"{BASIS} shapely"),
-    "options": room(f"{LINE} prompts", ""),
-    "append": room("errors types vector", "numpy pandas geopandas shapely"),
-    "prepare": room(f"{LINE} prompts options append", "numpy"),
-    "prepare_video": room(f"{LINE} prompts options frame_tiles temporal tracks", "numpy pandas geopandas"),
-    "frame_tiles": room(f"{LINE} tiles", ""),
-    "propagate": room(f"{LINE} tiles", "numpy torch"),
+    "prepare_video": room(f"{LINE} run frame_tiles temporal tracks", "numpy pandas geopandas"),
+    "frame_tiles": room(f"{LINE} run", ""),
+    "propagate": room(f"{LINE} run", "numpy torch"),
     "video": room(
-        f"{LINE} options provenance facts tiles journal executors pipeline prepare_video frame_tiles propagate temporal tracks.values",
+        f"{LINE} run prepare_video frame_tiles propagate temporal tracks.values",
         "numpy geopandas dask",
     ),
-    "estimate": room(f"{LINE} append options prepare tiles pipeline", "numpy psutil"),
-    "tiles": room(LINE, "numpy"),
-    "journal": room(LINE, "shapely"),
-    "executors": room(f"{LINE} tiles journal cluster", "dask distributed"),
-    "facts": room("", ""),
-    "cluster": room(f"{LINE} tiles frame_tiles", ""),
-    "pipeline": room(f"{LINE} append prompts provenance facts options prepare tiles journal executors", "numpy dask"),
+    "run": room(LINE, f"{BASIS} pandas geopandas shapely dask distributed psutil"),
     "mask_raster": room("errors types geometry raster vector", f"{BASIS} rasterio dask shapely"),
     "info": room("errors types geometry raster vector", f"{BASIS} rasterio pyogrio pyarrow"),
-    "doctor": room(f"{LINE} provenance pipeline", None),
+    "doctor": room(f"{LINE} run", None),
     "stac": room("errors types geometry raster vector", f"{BASIS} rasterio shapely antimeridian"),
     "scale_bar": room("types", "numpy pyproj"),
-    "preview": room(f"{LINE} pipeline scale_bar scene_picture", f"{BASIS} PIL shapely"),
-    "drafts": room(f"{LINE} options prompts pipeline tiles", f"{BASIS} geopandas shapely"),
-    "session": room(f"{LINE} options drafts facts provenance widget", "geopandas pyproj"),
+    "preview": room(f"{LINE} run scale_bar scene_picture", f"{BASIS} PIL shapely"),
+    "drafts": room(f"{LINE} run", f"{BASIS} geopandas shapely"),
+    "session": room(f"{LINE} run drafts widget", "geopandas pyproj"),
     "scene_picture": room("errors types geometry raster vector inference.crops", BASIS),
     "plotting": room("errors types geometry raster scene_picture", f"{BASIS} shapely matplotlib"),
     "webmap": room("errors types geometry raster scene_picture", f"{BASIS} PIL rasterio shapely folium"),
     "widget": room("errors types session raster scene_picture inference.crops", f"{BASIS} PIL shapely anywidget traitlets"),
-    "accessor": room("pipeline plotting", ""),
+    "accessor": room("run plotting pictures", ""),
     "clip_layer": room("errors types vector tracks.values clips.values", "numpy geopandas shapely"),
     "clip_preview": room("errors types tracks vector clips.values", "numpy shapely PIL av"),
     "qgis": room("errors", "qgis"),  # the Processing script runs in QGIS's own Python
     "cli": room(
-        f"{LINE} tracks qgis labelled evaluation training options pipeline estimate preview mask_raster stac info doctor video "
+        f"{LINE} tracks qgis labelled evaluation training run preview mask_raster stac info doctor video "
         "prepare_video clip_preview run outputs pictures interactive diagnostics __init__",
         None,
     ),
     # Not in the table: the package itself, python -m rosgeo, and a folder of data.
-    "__init__": room("accessor", ""),
+    "__init__": room("accessor run", ""),
     "__main__": room("cli", ""),
     "demo": room("", ""),
 }
@@ -148,9 +137,9 @@ def test_nothing_but_the_command_line_imports_it_or_the_preview() -> None:
 def test_this_test_sees_violations() -> None:
     source = "if TYPE_CHECKING:\n    import rasterio\nelse:\n    import geopandas\ndef f():\n    from rosgeo.cli import main\n"
     assert list(imports(ast.parse(source))) == [(4, "geopandas"), (6, "rosgeo.cli.main")]
-    for home, name in [("model", "pyproj"), ("inference", "rosgeo.geometry.plan"), ("pipeline", "rosgeo.training.loop"),
+    for home, name in [("model", "pyproj"), ("inference", "rosgeo.geometry.plan"), ("run", "rosgeo.training.loop"),
                        ("training", "rasterio"), ("vector", "rasterio.open"), ("geometry", "torch"), ("raster", "rosgeo.preview"),
-                       ("pipeline", "rosgeo.segment")]:  # fmt: skip
+                       ("run", "rosgeo.segment")]:  # fmt: skip
         assert violation(home, name)
     for home, name in [
         ("inference", "rosgeo.geometry.windows.CropWindow"),

@@ -14,7 +14,7 @@ from rosgeo.geometry import share
 from rosgeo.geometry.plan import make_plan, plan_windows
 from rosgeo.geometry.share import share_windows
 from rosgeo.geometry.windows import MAX_READ_SIDE, CropPolicy, auto_window, plan_window
-from rosgeo.options import crop_policy
+from rosgeo.run.options import crop_policy
 from rosgeo.types import Boxes, FloatArray
 
 from tests.conftest import NORTH_UP, EllipseSegmenter, WriteRaster, px_boxes
@@ -158,7 +158,7 @@ def test_the_paper_s_crops_have_one_side_to_share(number: float) -> None:
 def test_shared_and_unshared_runs_have_the_same_rows_and_nearly_the_same_outlines(
     write_raster: WriteRaster, ellipse_segmenter: EllipseSegmenter, mode: Literal["auto", "paper"]
 ) -> None:
-    from rosgeo.pipeline import SegmentOptions, segment_run
+    from rosgeo.run.pipeline import SegmentOptions, segment_run
 
     scene = write_raster()
     cells = [(x, y, x + 9.0, y + 7.0) for x in range(4, 50, 12) for y in range(4, 40, 10)]

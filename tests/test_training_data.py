@@ -27,10 +27,10 @@ from rosgeo.labelled.coverage import polygon_mask
 from rosgeo.labelled.data import LabelledObject, read_crop
 from rosgeo.labelled.sources import read_data, read_source
 from rosgeo.labelled.split import split_objects
-from rosgeo.prompts import place_boxes
 from rosgeo.raster.bands import parse_stretch
 from rosgeo.raster.crops import open_reader
 from rosgeo.raster.source import open_source
+from rosgeo.run.prompts import place_boxes
 from rosgeo.training.samples import NO_AUGMENTATION, Augmentation, make_sample
 from rosgeo.types import CropWindow
 from rosgeo.vector.layers.read import read_boxes

@@ -19,11 +19,11 @@ from rasterio.control import GroundControlPoint
 from rasterio.windows import Window
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.geometry.upright import upright_grid
-from rosgeo.pipeline import SegmentOptions, SegmentRun, segment_run
 from rosgeo.preview import draw_preview
 from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.source import open_source
 from rosgeo.raster.upright import UprightSource, upright_source
+from rosgeo.run.pipeline import SegmentOptions, SegmentRun, segment_run
 from rosgeo.scene_picture import colour_of
 from rosgeo.types import RasterGrid
 

@@ -23,17 +23,17 @@ from pyproj import CRS
 from rosgeo.clips.frames import open_frames
 from rosgeo.clips.georef import Georeference
 from rosgeo.errors import BoxesError, FrameWarning, OptionError, ResumeError, RunInterruptedError
-from rosgeo.executors import run_local
 from rosgeo.geometry.mapping import HomographyMapping
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.predict import Segmenter
-from rosgeo.journal import journal_path
 from rosgeo.model.checkpoint import save_model
 from rosgeo.model.network import RosSam
 from rosgeo.model.registry import open_model
-from rosgeo.options import SegmentOptions
-from rosgeo.pipeline import segment_run
 from rosgeo.propagate import carry_mask
+from rosgeo.run.executors import run_local
+from rosgeo.run.journal import journal_path
+from rosgeo.run.options import SegmentOptions
+from rosgeo.run.pipeline import segment_run
 from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines, Tracks
 from rosgeo.types import Crop, CropWindow, ObjectMask
 from rosgeo.vector.layers.write import read_record

@@ -19,7 +19,7 @@ import shapely
 from PIL import Image, ImageDraw, ImageFont
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.model.registry import DEFAULT_MODEL
-from rosgeo.pipeline import SegmentOptions, open_segmenter, segment_run
+from rosgeo.run.pipeline import SegmentOptions, open_segmenter, segment_run
 from rosgeo.types import CropWindow, ObjectMask
 from rosgeo.vector.neighbours import simplify_neighbours
 from rosgeo.vector.polygonize import OutlineOptions, mask_to_polygon

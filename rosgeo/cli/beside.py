@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from rosgeo.options import SegmentOptions
-    from rosgeo.pipeline import SegmentRun
+    from rosgeo.run.options import SegmentOptions
+    from rosgeo.run.pipeline import SegmentRun
 
 __all__ = ["Beside"]
 

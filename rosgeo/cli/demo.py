@@ -38,9 +38,9 @@ def demo_command(folder: str, device: str) -> None:
     import geopandas as gpd
 
     from rosgeo.errors import OutputError
-    from rosgeo.pipeline import SegmentOptions, segment_run
     from rosgeo.preview import draw_preview
     from rosgeo.raster.bands import StretchRule
+    from rosgeo.run.pipeline import SegmentOptions, segment_run
 
     target = Path(folder)
     try:

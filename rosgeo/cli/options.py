@@ -41,7 +41,7 @@ def y_axis_option(what: str) -> Decorator:
 
 def crop_choices(choices: dict[str, Any]) -> CropPolicy:
     """The crop policy of a command's options; takes them out of `choices`."""
-    from rosgeo.options import crop_policy
+    from rosgeo.run.options import crop_policy
 
     share, number = choices.pop("share"), choices.pop("share_factor")
     named = {key: choices.pop(key) for key in ("crop", "crop_factor", "crop_side")}

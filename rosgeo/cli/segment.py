@@ -12,8 +12,8 @@ from rosgeo.cli.beside import Beside
 from rosgeo.cli.options import FILE, ProgressBar, cluster_client, crop_choices, device_option, quiet_option, y_axis_option
 
 if TYPE_CHECKING:
-    from rosgeo.options import SegmentOptions
-    from rosgeo.pipeline import SegmentRun
+    from rosgeo.run.options import SegmentOptions
+    from rosgeo.run.pipeline import SegmentRun
 
 __all__ = ["segment_command", "segment_options"]
 
@@ -206,11 +206,11 @@ def segment_command(
     rosgeo segment scene.tif boxes.gpkg -o roofs.gpkg -o roofs.json --orthogonal --fill-holes all
     rosgeo segment scene.tif boxes.gpkg -o roofs.gpkg --overwrite --stac --datetime 2014-06-01/2014-09-30
     """  # noqa: D301 - the \\b is click's own mark, a backspace
-    from rosgeo.pipeline import segment_run
+    from rosgeo.run.pipeline import segment_run
 
     options = segment_options(choices)
     if dry_run:
-        from rosgeo.estimate import estimate_run
+        from rosgeo.run.estimate import estimate_run
 
         figures = estimate_run(scene, boxes, options, add_to=outputs[0] if append and outputs else None)
         click.echo(json.dumps(figures) if as_json else _estimate(figures))
@@ -243,8 +243,8 @@ _OF_THE_OUTLINE = ("outline", "parts", "min_area", "simplify", "fill_holes", "or
 
 def segment_options(choices: dict[str, Any]) -> SegmentOptions:
     """The options of a run, from the values of the options of ``rosgeo segment``."""
-    from rosgeo.options import SegmentOptions
     from rosgeo.raster.bands import parse_bands
+    from rosgeo.run.options import SegmentOptions
     from rosgeo.vector.polygonize import OutlineOptions
 
     choices = dict(choices)

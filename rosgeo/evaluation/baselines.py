@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from rosgeo.evaluation.metrics import Scores, Tally, on_picture
+from rosgeo.evaluation.metrics import ScoreAccumulator, Scores, on_picture
 from rosgeo.geometry.windows import round_box
 from rosgeo.labelled.coverage import polygon_mask
 from rosgeo.labelled.data import LabelledObject
@@ -32,8 +32,8 @@ class Baselines:
     """
 
     def __init__(self, objects: int) -> None:
-        self._box = Tally(objects)
-        self._grabcut = Tally(objects) if has_opencv() else None
+        self._box = ScoreAccumulator(objects)
+        self._grabcut = ScoreAccumulator(objects) if has_opencv() else None
         self.seconds = 0.0
 
     def add(self, row: int, labelled: LabelledObject, crop: Crop, truth: BoolArray) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from rosgeo.types import BoolArray, CropWindow, Float32Array, FloatArray
 
-__all__ = ["Scores", "Tally", "boundary_iou", "boundary_of", "mask_iou", "on_picture"]
+__all__ = ["ScoreAccumulator", "Scores", "boundary_iou", "boundary_of", "mask_iou", "on_picture"]
 
 BOUNDARY_RATIO = 0.02
 """Width of the boundary over the picture's diagonal."""
@@ -36,7 +36,7 @@ class Scores:
         return {name: round(float(value.mean()), 4) for name, value in values.items()}
 
 
-class Tally:
+class ScoreAccumulator:
     """Collects `Scores` object by object, all of one picture and then those of the next.
 
     Parameters

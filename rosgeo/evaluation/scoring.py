@@ -11,7 +11,7 @@ import numpy as np
 
 from rosgeo.errors import TrainingDataError
 from rosgeo.evaluation.baselines import Baselines
-from rosgeo.evaluation.metrics import Scores, Tally, on_picture
+from rosgeo.evaluation.metrics import ScoreAccumulator, Scores, on_picture
 from rosgeo.geometry.plan import plan_windows
 from rosgeo.geometry.windows import CropPolicy, clip_box
 from rosgeo.inference.crops import Resampling
@@ -154,8 +154,8 @@ def evaluate(
         raise TrainingDataError("there is no object to evaluate on")
     started = time.monotonic()
     score, area = np.zeros(len(objects)), np.zeros(len(objects))
-    model, others = Tally(len(objects)), Baselines(len(objects)) if baselines else None
-    tallies: list[Tally | Baselines] = [model] if others is None else [model, others]
+    model, others = ScoreAccumulator(len(objects)), Baselines(len(objects)) if baselines else None
+    tallies: list[ScoreAccumulator | Baselines] = [model] if others is None else [model, others]
     crops: dict[int, Crop] = {}
     picture: object = None
     truth_all = np.zeros((1, 1), dtype=bool)

@@ -15,7 +15,7 @@ from rosgeo.inference.predict import Segmenter
 from rosgeo.labelled.coco import read_coco
 from rosgeo.labelled.data import LabelledObject
 from rosgeo.model.registry import open_model
-from rosgeo.pipeline import SegmentOptions, segment_run
+from rosgeo.run.pipeline import SegmentOptions, segment_run
 
 
 def main() -> None:

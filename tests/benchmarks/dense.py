@@ -21,12 +21,12 @@ import torch
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.crops import PADDING_RGB, batch_crops
 from rosgeo.inference.predict import Segmenter
-from rosgeo.options import SegmentOptions
-from rosgeo.pipeline import open_segmenter, segment_run
-from rosgeo.prepare import prepare
 from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.crops import open_reader
 from rosgeo.raster.source import open_source
+from rosgeo.run.options import SegmentOptions
+from rosgeo.run.pipeline import open_segmenter, segment_run
+from rosgeo.run.prepare import prepare
 
 
 def reference_loop(

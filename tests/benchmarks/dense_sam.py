@@ -31,12 +31,12 @@ from rosgeo.inference.crops import PADDING_RGB, batch_crops
 from rosgeo.inference.predict import Segmenter
 from rosgeo.model._segment_anything import modeling
 from rosgeo.model.registry import open_model
-from rosgeo.options import SHARE_FACTOR, SegmentOptions
-from rosgeo.pipeline import segment_run
-from rosgeo.prepare import prepare
 from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.crops import open_reader
 from rosgeo.raster.source import open_source
+from rosgeo.run.options import SHARE_FACTOR, SegmentOptions
+from rosgeo.run.pipeline import segment_run
+from rosgeo.run.prepare import prepare
 from rosgeo.types import Crop, ObjectMask
 from torch import Tensor, nn
 

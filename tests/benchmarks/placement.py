@@ -14,7 +14,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.windows import Window
 from rosgeo.inference.predict import Segmenter
 from rosgeo.model.registry import open_model
-from rosgeo.pipeline import SegmentOptions, segment_run
+from rosgeo.run.pipeline import SegmentOptions, segment_run
 
 
 def compare(name: str, plain: gpd.GeoDataFrame, other: gpd.GeoDataFrame) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pyogrio
-from rosgeo.pipeline import SegmentOptions, SegmentRun, segment_run
 from rosgeo.preview import draw_preview
 from rosgeo.raster.bands import StretchRule
+from rosgeo.run.pipeline import SegmentOptions, SegmentRun, segment_run
 
 
 def label_ious(run: SegmentRun, labels: gpd.GeoDataFrame) -> np.ndarray:

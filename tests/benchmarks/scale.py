@@ -100,7 +100,7 @@ import json, sys, time
 sys.path.insert(0, {root!r})
 from tests.conftest import EllipseSegmenter
 from rosgeo.geometry.windows import CropPolicy
-from rosgeo import pipeline
+from rosgeo.run import pipeline
 marks = {{"start": time.perf_counter()}}
 prepare, write = pipeline.prepare, pipeline.write_results
 def timed_prepare(*a, **k):

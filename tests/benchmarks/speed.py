@@ -24,10 +24,10 @@ from rosgeo.geometry.plan import make_plan
 from rosgeo.inference.crops import PADDING_RGB, batch_crops
 from rosgeo.inference.predict import Segmenter
 from rosgeo.model.registry import open_model
-from rosgeo.pipeline import SegmentOptions
 from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.crops import open_reader
 from rosgeo.raster.source import open_source
+from rosgeo.run.pipeline import SegmentOptions
 
 
 def repeated(frame: gpd.GeoDataFrame, count: int, scene: str) -> gpd.GeoDataFrame:

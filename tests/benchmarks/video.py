@@ -27,8 +27,8 @@ import numpy as np
 import pandas as pd
 import shapely
 from PIL import Image
-from rosgeo.options import SegmentOptions
-from rosgeo.pipeline import open_segmenter
+from rosgeo.run.options import SegmentOptions
+from rosgeo.run.pipeline import open_segmenter
 from rosgeo.tracks.values import BOX_COLUMNS, Tracks
 from rosgeo.video import VideoOptions, VideoRun, segment_video_run
 from shapely import Polygon, affinity
@@ -179,7 +179,7 @@ import sys
 sys.path.insert(0, {root!r})
 import pandas as pd, numpy as np
 from tests.conftest import EllipseSegmenter
-from rosgeo.options import SegmentOptions
+from rosgeo.run.options import SegmentOptions
 from rosgeo.tracks.values import Tracks
 from rosgeo.video import segment_video_run
 table = pd.read_csv({table!r})

@@ -23,7 +23,7 @@ def layer_qmd(record: dict[str, Any], *, what: str) -> str:
     Parameters
     ----------
     record : dict
-        The run's record; see `rosgeo.provenance.run_record`. Any part may be missing.
+        The run's record; see `rosgeo.run.record.run_record`. Any part may be missing.
     what : str
         What the layer holds, as in "Outlines"; begins the title.
 

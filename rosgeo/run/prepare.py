@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rosgeo.append import Held, row_labels, unheld
 from rosgeo.errors import OptionError
 from rosgeo.geometry.plan import Plan, make_plan
 from rosgeo.inference.crops import PADDING_RGB
-from rosgeo.options import SegmentOptions
-from rosgeo.prompts import Prompts, place_boxes, require_reachable
 from rosgeo.raster.bands import parse_stretch
 from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource
+from rosgeo.run.append import ExistingResult, new_boxes, row_labels
+from rosgeo.run.options import SegmentOptions
+from rosgeo.run.prompts import Prompts, place_boxes, require_reachable
 from rosgeo.types import IntArray
 from rosgeo.vector.layers.read import parse_crs, read_boxes
 from rosgeo.vector.layers.write import check_columns, output_driver
@@ -64,7 +64,7 @@ def prepare(
     boxes: str | Path | gpd.GeoDataFrame,
     options: SegmentOptions,
     outputs: Sequence[str | Path] = (),
-    held: Held | None = None,
+    existing: ExistingResult | None = None,
     class_column: str | None = None,
 ) -> Prepared:
     """Read and check the input of a run, and plan it.
@@ -77,7 +77,7 @@ def prepare(
     options : SegmentOptions
     outputs : sequence of path
         Their formats must take the columns of the boxes.
-    held : Held, optional
+    existing : ExistingResult, optional
         A result; boxes that it holds are left out.
     class_column : str, optional
         The boxes must have it, and one of `outputs` be COCO.
@@ -109,9 +109,9 @@ def prepare(
         resample=options.crop.mode == "auto" and options.outline.outline == "smooth",
     )
     rows = frame.index.to_numpy(dtype=np.int64) if isinstance(boxes, str | Path) else np.arange(len(frame))
-    if held is not None:
-        held_px = held.boxes_px(prompts.source.grid)
-        new = unheld(prompts.boxes_px.xyxy, held_px, row_labels(frame), row_labels(held.result))
+    if existing is not None:
+        existing_px = existing.boxes_px(prompts.source.grid)
+        new = new_boxes(prompts.boxes_px.xyxy, existing_px, row_labels(frame), row_labels(existing.result))
         frame, rows, prompts = frame[new], rows[new], prompts.of(new)
     plan = make_plan(prompts.boxes_px, prompts.usable, prompts.source.grid.shape, options.crop)
     reader = open_reader(prompts.source, bands=options.bands, stretch=rule, padding_rgb=PADDING_RGB)

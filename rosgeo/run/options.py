@@ -10,8 +10,8 @@ from rosgeo.errors import OptionError
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.crops import Resampling
 from rosgeo.model.registry import DEFAULT_MODEL
-from rosgeo.prompts import Axes
 from rosgeo.raster.bands import parse_bands
+from rosgeo.run.prompts import Axes
 from rosgeo.types import YAxis
 from rosgeo.vector.layers.read import crs_label
 from rosgeo.vector.polygonize import OutlineOptions

@@ -13,21 +13,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from rosgeo.append import Held, add_to, read_held_result
 from rosgeo.errors import OptionError, RunInterruptedError
-from rosgeo.executors import Progress, Tally, cluster_work, collect, run_local
-from rosgeo.facts import deciding_facts, run_facts
 from rosgeo.geometry.plan import Plan
 from rosgeo.inference.predict import Segmenter
-from rosgeo.journal import Journal, told_of
 from rosgeo.model.registry import DEFAULT_MODEL, open_model
-from rosgeo.options import SegmentOptions, make_options
-from rosgeo.prepare import prepare
-from rosgeo.prompts import Prompts
-from rosgeo.provenance import run_record
 from rosgeo.raster.crops import CropReader
 from rosgeo.raster.source import open_source
-from rosgeo.tiles import TileRunner
+from rosgeo.run.append import ExistingResult, add_to, read_existing_result
+from rosgeo.run.executors import Progress, ProgressCounter, cluster_work, collect, run_local
+from rosgeo.run.journal import Journal, resume_hint
+from rosgeo.run.options import SegmentOptions, make_options
+from rosgeo.run.prepare import prepare
+from rosgeo.run.prompts import Prompts
+from rosgeo.run.record import describe_run, run_fingerprint, run_record
+from rosgeo.run.tiles import TileRunner
 from rosgeo.types import Boxes, Tile
 from rosgeo.vector.layers.coco import Picture
 from rosgeo.vector.layers.gpkg import prompts_frame
@@ -284,47 +283,47 @@ def segment_run(
     # Everything that can be wrong with the input is found out before the model is loaded and before a file is touched.
     inputs = tuple(str(i) for i in (scene, boxes) if isinstance(i, str | Path))
     outputs = check_outputs(_as_list(output), overwrite=overwrite, added_to=append, inputs=inputs)
-    held = _held(outputs) if append else None
+    existing = _existing(outputs) if append else None
     with open_source(scene) as opened:
         picture = Picture(Path(opened.name).name, opened.grid, class_column)
-        ready = prepare(opened, boxes, options, outputs, held, class_column)
+        ready = prepare(opened, boxes, options, outputs, existing, class_column)
         frame, prompts, reader, source = ready.frame, ready.prompts, ready.reader, ready.prompts.source
         segmenter = segmenter or open_segmenter(options)
-        facts = run_facts(options, segmenter, reader.bands, reader.stretch, prompts.axes)
-        if held is not None:
-            held.require_same(facts, source.name)
+        facts = describe_run(options, segmenter, reader.bands, reader.stretch, prompts.axes)
+        if existing is not None:
+            existing.require_same(facts, source.name)
         journal = None
         if outputs:
-            deciding = deciding_facts(facts, source, scene, prompts.boxes_px, frame)
+            deciding = run_fingerprint(facts, source, scene, prompts.boxes_px, frame)
             journal = Journal(outputs[0], deciding, resume=resume)
         finished = {} if journal is None else journal.finished
         objects = _skipped(ready.plan) + [result for results in finished.values() for result in results]
         tiles = [(number, tile) for number, tile in enumerate(ready.plan.tiles) if number not in finished]
-        tally = Tally(len(frame), objects, progress)
+        counter = ProgressCounter(len(frame), objects, progress)
         try:
             # Closed before the scene is: a reading thread that still goes would read from a data set that is gone.
-            with told_of(journal), closing(_work(tiles, scene, prompts, reader, segmenter, options, client)) as work:
-                objects += collect(work, dict(tiles), journal, tally)
+            with resume_hint(journal), closing(_work(tiles, scene, prompts, reader, segmenter, options, client)) as work:
+                objects += collect(work, dict(tiles), journal, counter)
         except KeyboardInterrupt:
-            raise RunInterruptedError(interrupted_text(tally, journal)) from None
+            raise RunInterruptedError(interrupted_text(counter, journal)) from None
         finally:
             if journal is not None:
                 journal.close()
     objects = simplify_together(objects, source.grid, options.outline)
     result = assemble_result(frame, objects, source.grid.crs, segmenter.model.name, out_crs=ready.out_crs, rows=ready.rows)
     boxes_px = prompts.boxes_px
-    if held is not None:
-        result, boxes_px = add_to(held, result), held.joined(boxes_px, source.grid)
+    if existing is not None:
+        result, boxes_px = add_to(existing, result), existing.joined(boxes_px, source.grid)
     record = run_record(
         **facts,
         inputs={"scene": source.name, "boxes": ready.boxes_name},
         objects=len(result),
         counts=dict(Counter(result["rosgeo_status"])),
-        **({} if held is None else {"added": len(frame), "added_to": held.runs}),
+        **({} if existing is None else {"added": len(frame), "added_to": existing.runs}),
         seconds=time.monotonic() - started,
     )
     if outputs:
-        with told_of(journal):
+        with resume_hint(journal):
             boxes_map = prompts_frame(boxes_px, source.grid, result["rosgeo_id"], result["rosgeo_status"])
             write_results(result, outputs, record, boxes_map, picture=picture)
     if journal is not None:
@@ -332,11 +331,11 @@ def segment_run(
     return SegmentRun(result, record, boxes_px, prompts.axes)
 
 
-def _held(outputs: Sequence[Path]) -> Held | None:
+def _existing(outputs: Sequence[Path]) -> ExistingResult | None:
     """The result that is to be added to; None where there is none yet."""
     if not outputs:
         raise OptionError("append adds to an output; none was given")
-    return read_held_result(outputs[0]) if outputs[0].exists() else None
+    return read_existing_result(outputs[0]) if outputs[0].exists() else None
 
 
 def _as_list(output: Outputs | None) -> list[str | Path]:
@@ -358,10 +357,10 @@ def _skipped(plan: Plan) -> list[ObjectResult]:
     return invalid + [ObjectResult(int(i), "outside") for i in np.flatnonzero(plan.outside)]
 
 
-def interrupted_text(tally: Tally, journal: Journal | None) -> str:
+def interrupted_text(counter: ProgressCounter, journal: Journal | None) -> str:
     """What an interrupted run says."""
     go_on = "" if journal is None else "; run the same command with --resume to go on"
-    return f"interrupted with {tally.done} of {tally.total} objects done{go_on}"
+    return f"interrupted with {counter.done} of {counter.total} objects done{go_on}"
 
 
 def _work(

@@ -17,7 +17,7 @@ import shapely
 from rosgeo.errors import OutputError, ResumeError
 from rosgeo.vector.result import ObjectResult
 
-__all__ = ["Journal", "journal_path", "told_of"]
+__all__ = ["Journal", "journal_path", "resume_hint"]
 
 _FORMAT = 1
 
@@ -109,7 +109,7 @@ class Journal:
 
 
 @contextmanager
-def told_of(journal: Journal | None) -> Iterator[None]:
+def resume_hint(journal: Journal | None) -> Iterator[None]:
     """Whatever error ends the block says how to go on, where a journal holds something to go on from."""
     try:
         yield

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import atexit
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from rosgeo.clips.frames import FrameSequence
 from rosgeo.errors import ClusterError
-from rosgeo.frame_tiles import FrameRunner
 from rosgeo.inference.crops import PADDING_RGB, Resampling
 from rosgeo.inference.predict import Segmenter
 from rosgeo.model.registry import open_model
@@ -18,12 +17,12 @@ from rosgeo.raster.bands import Stretch
 from rosgeo.raster.crops import CropReader
 from rosgeo.raster.source import open_source
 from rosgeo.raster.upright import upright_source
-from rosgeo.tiles import TileRunner
+from rosgeo.run.tiles import Runner, TileRunner, run_tile
 from rosgeo.types import Tile
 from rosgeo.vector.polygonize import OutlineOptions
 from rosgeo.vector.result import ObjectResult
 
-__all__ = ["ClusterJob", "run_job"]
+__all__ = ["ClusterJob", "open_scene", "run_job"]
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,11 @@ class ClusterJob:
     ----------
     key : str
         Names the run: what is opened for it is kept until another comes.
+    open_runner : callable
+        ``open_runner(job, segmenter, opened)``: what runs tiles of this job, with what it opens on the stack `opened`; a function of a
+        module, which is sent by its name. `open_scene` for a raster.
     scene : str, DataArray or FrameSequence
-        A name that every worker can open, a lazy array, or the frames of a clip; see `FrameSequence.portable`.
+        A name that every worker can open, a lazy array, or what else `open_runner` takes.
     upright : bool
         The scene is seen along the map's axes.
     bands : tuple of three int
@@ -49,6 +51,7 @@ class ClusterJob:
     """
 
     key: str
+    open_runner: Callable[[ClusterJob, Segmenter, ExitStack], Runner]
     scene: Any
     upright: bool
     bands: tuple[int, int, int]
@@ -66,7 +69,7 @@ class ClusterJob:
 
 
 _lock = threading.Lock()
-_kept: dict[str, tuple[TileRunner | FrameRunner, ExitStack]] = {}
+_kept: dict[str, tuple[Runner, ExitStack]] = {}
 
 
 def run_job(job: ClusterJob, tile: Tile) -> list[ObjectResult]:
@@ -75,7 +78,7 @@ def run_job(job: ClusterJob, tile: Tile) -> list[ObjectResult]:
         if job.key not in _kept:
             _close_all()
             _kept[job.key] = _open(job)
-        return _kept[job.key][0].run(tile)
+        return run_tile(_kept[job.key][0], tile)
 
 
 @atexit.register
@@ -85,7 +88,7 @@ def _close_all() -> None:
         _kept.popitem()[1][1].close()
 
 
-def _open(job: ClusterJob) -> tuple[TileRunner | FrameRunner, ExitStack]:
+def _open(job: ClusterJob) -> tuple[Runner, ExitStack]:
     model = open_model(job.model, adapter=job.adapter, input_size=job.input_size, mask_token=job.mask_token)
     if model.sha256 != job.sha256:
         raise ClusterError(
@@ -94,8 +97,11 @@ def _open(job: ClusterJob) -> tuple[TileRunner | FrameRunner, ExitStack]:
         )
     segmenter = Segmenter(model, device=job.device, precision=job.precision, batch_size=job.batch_size, resample=job.resample)
     opened = ExitStack()
-    if isinstance(job.scene, FrameSequence):
-        return FrameRunner(job.scene, segmenter, job.outline), opened
+    return job.open_runner(job, segmenter, opened), opened
+
+
+def open_scene(job: ClusterJob, segmenter: Segmenter, opened: ExitStack) -> TileRunner:
+    """The runner of a raster's tiles."""
     source = opened.enter_context(open_source(job.scene))
     reader = CropReader(upright_source(source) if job.upright else source, job.bands, job.stretch, PADDING_RGB)
-    return TileRunner(reader, segmenter, job.outline), opened
+    return TileRunner(reader, segmenter, job.outline)

@@ -67,10 +67,6 @@ class TileRunner:
         on_map = polygon_to_map(polygon, grid, map_precision(grid)) if polygon is not None else None
         return ObjectResult(mask.id, "empty" if on_map is None else "ok", on_map, mask.predicted_iou, mask.stability)
 
-    def run(self, tile: Tile) -> list[ObjectResult]:
-        """All results of a tile, one after the other."""
-        return run_tile(self, tile)
-
 
 def run_tile(runner: Runner, tile: Tile) -> list[ObjectResult]:
     """All results of a tile, one after the other."""

@@ -21,7 +21,7 @@ from rosgeo.vector.layers.read import crs_label
 from rosgeo.vector.layers.write import read_record, read_written
 from rosgeo.vector.result import RESULT_COLUMNS
 
-__all__ = ["Held", "add_to", "read_held_result", "row_labels", "unheld"]
+__all__ = ["ExistingResult", "add_to", "new_boxes", "read_existing_result", "row_labels"]
 
 _SAME_BOX_PX = 1 / 16
 """Boxes whose sides all lie closer are one: more than another CRS or format changes, less than anybody means."""
@@ -31,7 +31,7 @@ _FREE_OPTIONS = frozenset({"batch_size", "device", "layer", "where", "boxes_crs"
 
 
 @dataclass(frozen=True)
-class Held:
+class ExistingResult:
     """A result that boxes are to be added to.
 
     Attributes
@@ -93,7 +93,7 @@ def _listed(value: Any) -> Any:
     return [_listed(v) for v in value] if isinstance(value, tuple | list) else value
 
 
-def read_held_result(path: str | Path) -> Held:
+def read_existing_result(path: str | Path) -> ExistingResult:
     """The result of an earlier run with its prompts.
 
     Raises
@@ -110,15 +110,17 @@ def read_held_result(path: str | Path) -> Held:
             f"--append: {target} has {len(result)} outlines and {len(prompts)} prompts; rows were added or removed since rosgeo wrote it, "
             "expected one prompt for each outline. Name another output"
         )
-    return Held(target, result, record, prompts.geometry.to_numpy())
+    return ExistingResult(target, result, record, prompts.geometry.to_numpy())
 
 
-def unheld(boxes_px: FloatArray, held_px: FloatArray, labels: Sequence[str] = (), held_labels: Sequence[str] = ()) -> BoolArray:
-    """Which boxes are not among those that are held.
+def new_boxes(
+    boxes_px: FloatArray, existing_px: FloatArray, labels: Sequence[str] = (), held_labels: Sequence[str] = ()
+) -> BoolArray:
+    """Which boxes are not among those of a result.
 
     Parameters
     ----------
-    boxes_px, held_px : float64 arrays (N, 4), (M, 4)
+    boxes_px, existing_px : float64 arrays (N, 4), (M, 4)
         Pixel frame; NaN for what is no box.
     labels, held_labels : sequences of N and M str
         What rows without a box are told by; see `row_labels`.
@@ -129,19 +131,19 @@ def unheld(boxes_px: FloatArray, held_px: FloatArray, labels: Sequence[str] = ()
         A held box stands for one box: of two equal ones, one is new where one is held.
     """
     new = np.ones(len(boxes_px), dtype=bool)
-    without, held_without = (np.flatnonzero(~np.isfinite(b).all(axis=1)) for b in (boxes_px, held_px))
+    without, held_without = (np.flatnonzero(~np.isfinite(b).all(axis=1)) for b in (boxes_px, existing_px))
     left = Counter(held_labels[int(i)] for i in held_without)
     for row in without:
         if left[labels[int(row)]] > 0:
             left[labels[int(row)]] -= 1
             new[row] = False
-    rows, held_rows = (np.flatnonzero(np.isfinite(b).all(axis=1)) for b in (boxes_px, held_px))
-    corners, held_corners = (shapely.points(b[r, :2]) for b, r in ((boxes_px, rows), (held_px, held_rows)))
+    rows, held_rows = (np.flatnonzero(np.isfinite(b).all(axis=1)) for b in (boxes_px, existing_px))
+    corners, held_corners = (shapely.points(b[r, :2]) for b, r in ((boxes_px, rows), (existing_px, held_rows)))
     pairs = shapely.STRtree(held_corners).query(corners, predicate="dwithin", distance=2 * _SAME_BOX_PX)
     taken: set[int] = set()
     for mine, theirs in zip(*pairs.tolist(), strict=True):
         row, held_row = rows[mine], held_rows[theirs]
-        same = np.abs(boxes_px[row] - held_px[held_row]).max() <= _SAME_BOX_PX
+        same = np.abs(boxes_px[row] - existing_px[held_row]).max() <= _SAME_BOX_PX
         if same and new[row] and theirs not in taken:
             taken.add(theirs)
             new[row] = False
@@ -164,7 +166,7 @@ def _as_text(value: Any) -> str:
     return str(float(value)) if isinstance(value, int | float | np.integer | np.floating) else str(value)
 
 
-def add_to(held: Held, result: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+def add_to(existing: ExistingResult, result: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """The rows that are held and those of a new result, in this order.
 
     Raises
@@ -172,19 +174,21 @@ def add_to(held: Held, result: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     OptionError
         The new rows have other columns, or another CRS.
     """
-    old = held.result
+    old = existing.result
     if result.crs is None:
         # The name that a GeoPackage has for coordinates in pixels.
         old = old.set_crs(None, allow_override=True)
     elif old.crs != result.crs:
-        raise OptionError(f"--append: {held.path} is in {crs_label(old.crs)}, the new rows in {crs_label(result.crs)}; see --crs")
+        raise OptionError(
+            f"--append: {existing.path} is in {crs_label(old.crs)}, the new rows in {crs_label(result.crs)}; see --crs"
+        )
     name = result.geometry.name
     old = old if old.geometry.name == name else old.rename_geometry(name)
     missing = [str(c) for c in old.columns if c not in result.columns]
     more = [str(c) for c in result.columns if c not in old.columns]
     if missing or more:
         found = "; ".join(f"{what} {', '.join(names)}" for what, names in (("lack", missing), ("also have", more)) if names)
-        raise OptionError(f"--append: the new boxes {found}, unlike those of {held.path}; give them the same columns")
+        raise OptionError(f"--append: the new boxes {found}, unlike those of {existing.path}; give them the same columns")
     if not len(result):
         return old
     joined = pd.concat([old, result[old.columns]], ignore_index=True)

@@ -1,10 +1,14 @@
-"""What a run's record says of model, options and picture, and what of it decides the results."""
+"""The record of a run: what was computed from what, and how; and what of it decides the results."""
 
 from __future__ import annotations
 
 import json
+import platform
+import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +16,39 @@ if TYPE_CHECKING:
     import geopandas as gpd
 
     from rosgeo.inference.predict import Segmenter
-    from rosgeo.options import SegmentOptions
     from rosgeo.raster.bands import Stretch
     from rosgeo.raster.source import RasterSource
+    from rosgeo.run.options import SegmentOptions
     from rosgeo.types import Boxes
 
-__all__ = ["deciding_facts", "deciding_options", "run_facts"]
+__all__ = ["describe_run", "fingerprint", "package_versions", "run_fingerprint", "run_record"]
+
+_PACKAGES = ("rosgeo", "torch", "segment-anything", "rasterio", "geopandas", "shapely", "pyproj", "numpy")
 
 
-def deciding_facts(
+def package_versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str]:
+    """Versions of Python and of packages; ``not installed`` for those that are not there."""
+
+    def of(package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return "not installed"
+
+    return {"python": platform.python_version(), **{p: of(p) for p in packages}}
+
+
+def run_record(*, seconds: float, **facts: Any) -> dict[str, Any]:
+    """The record: versions, `facts`, how long it took and when it ended (UTC). Plain values for JSON."""
+    return {
+        "versions": package_versions(),
+        **facts,
+        "seconds": round(seconds, 3),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def run_fingerprint(
     facts: dict[str, Any], source: RasterSource, scene: Any, boxes_px: Boxes, frame: gpd.GeoDataFrame
 ) -> dict[str, str]:
     """Everything that decides a run's results, as text by name; what only decides how fast they come is left out."""
@@ -28,17 +56,17 @@ def deciding_facts(
     boxes = sha256(boxes_px.xyxy.tobytes() + "".join(map(str, frame.columns)).encode()).hexdigest()[:16]
     place = {"scene": source.name, "scene size": source.grid.shape, "boxes": f"{len(frame)} rows, {boxes}"}
     file = {} if path is None else {"scene file": f"{path.stat().st_size} bytes of {path.stat().st_mtime_ns}"}
-    return deciding_options({**place, **file}, facts)
+    return fingerprint({**place, **file}, facts)
 
 
-def deciding_options(place: dict[str, Any], facts: dict[str, Any]) -> dict[str, str]:
-    """`place` and those of `run_facts` that decide a run's results, as text by name."""
+def fingerprint(place: dict[str, Any], facts: dict[str, Any]) -> dict[str, str]:
+    """`place` and those of `describe_run` that decide a run's results, as text by name."""
     fixed = {key: value for key, value in facts.items() if key not in ("options", "device")}
     options = {f"option {key}": value for key, value in facts["options"].items() if key not in ("batch_size", "device")}
     return {key: json.dumps(value, default=str) for key, value in {**place, **fixed, **options}.items()}
 
 
-def run_facts(
+def describe_run(
     options: SegmentOptions, segmenter: Segmenter, bands: tuple[int, int, int], stretch: Stretch, axes: str | None = None
 ) -> dict[str, Any]:
     """What a run's record says of model, options and picture; nothing of `axes` where they are None."""

@@ -11,21 +11,26 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from rosgeo.errors import ClusterError
-from rosgeo.journal import Journal
-from rosgeo.tiles import Runner
+from rosgeo.run.journal import Journal
+from rosgeo.run.tiles import Runner
 from rosgeo.types import Crop, Tile
 from rosgeo.vector.result import ObjectResult
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
     from distributed import Client
 
     from rosgeo.inference.predict import Segmenter
-    from rosgeo.options import SegmentOptions
     from rosgeo.raster.bands import Stretch
+    from rosgeo.run.cluster import ClusterJob
+    from rosgeo.run.options import SegmentOptions
 
-__all__ = ["Progress", "Tally", "cluster_work", "collect", "run_local", "run_on_cluster"]
+__all__ = ["Progress", "ProgressCounter", "cluster_work", "collect", "run_local", "run_on_cluster"]
 
 Progress = Callable[[int, int, dict[str, int]], None]
+
+OpenRunner = Callable[["ClusterJob", "Segmenter", "ExitStack"], Runner]
 
 Numbered = tuple[int, ObjectResult]
 
@@ -176,7 +181,7 @@ def run_on_cluster(
             client.cancel(list(numbers))  # type: ignore[no-untyped-call]
 
 
-class Tally:
+class ProgressCounter:
     """Counts results by status and tells the progress.
 
     Parameters
@@ -214,13 +219,13 @@ class Tally:
 
 
 def collect(
-    work: Iterator[tuple[int, ObjectResult]], tiles: dict[int, Tile], journal: Journal | None, tally: Tally
+    work: Iterator[tuple[int, ObjectResult]], tiles: dict[int, Tile], journal: Journal | None, counter: ProgressCounter
 ) -> list[ObjectResult]:
     """All results of the work; a tile goes into the journal as soon as it is whole."""
     by_tile: dict[int, list[ObjectResult]] = {}
     for number, result in work:
         by_tile.setdefault(number, []).append(result)
-        tally.add(result)
+        counter.add(result)
         if journal is not None and len(by_tile[number]) == len(tiles[number]):
             journal.add(number, by_tile[number])
     return [result for results in by_tile.values() for result in results]
@@ -235,13 +240,15 @@ def cluster_work(
     options: SegmentOptions,
     client: Client,
     *,
+    open_runner: OpenRunner | None = None,
     upright: bool = False,
 ) -> Generator[tuple[int, ObjectResult]]:
-    """Run tiles on a cluster; see `ClusterJob` for the parameters, and `run_on_cluster` for what comes."""
-    from rosgeo.cluster import ClusterJob, run_job
+    """Run tiles on a cluster; see `ClusterJob` for the parameters (`open_runner`: of a raster), `run_on_cluster` for what comes."""
+    from rosgeo.run.cluster import ClusterJob, open_scene, run_job
 
     job = ClusterJob(
         key=uuid4().hex,
+        open_runner=open_runner or open_scene,
         scene=scene,
         upright=upright,
         bands=bands,

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
-from rosgeo.append import read_held_result
 from rosgeo.geometry.windows import MAX_READ_SIDE
-from rosgeo.options import SegmentOptions
-from rosgeo.pipeline import open_segmenter
-from rosgeo.prepare import prepare
 from rosgeo.raster.source import open_source
-from rosgeo.tiles import TileRunner
+from rosgeo.run.append import read_existing_result
+from rosgeo.run.options import SegmentOptions
+from rosgeo.run.pipeline import open_segmenter
+from rosgeo.run.prepare import prepare
+from rosgeo.run.tiles import TileRunner
 from rosgeo.types import Crop, CropWindow
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def estimate_run(
     warm-up and what the largest crops that are held at once take.
     """
     with open_source(scene) as source:
-        there = read_held_result(add_to) if add_to is not None and Path(add_to).exists() else None
-        ready = prepare(source, boxes, options, held=there)
+        there = read_existing_result(add_to) if add_to is not None and Path(add_to).exists() else None
+        ready = prepare(source, boxes, options, existing=there)
         tiles, reader = ready.plan.tiles, ready.reader
         windows = [window for tile in tiles for window in tile.windows]
         itemsize = sum(np.dtype(reader.source.dtypes[band - 1]).itemsize for band in set(reader.bands))

@@ -1,0 +1,1 @@
+"""One run of the line: scene and boxes in, polygons out."""
