@@ -12,17 +12,17 @@ import pytest
 import shapely
 from PIL import Image
 from pyproj import CRS
-from rosgeo.clip_layer import read_outlines
 from rosgeo.clips.frames import FrameSequence, open_frames
 from rosgeo.clips.georef import Georeference
 from rosgeo.errors import CRSMismatchError, TracksError
 from rosgeo.geometry.mapping import HomographyMapping
 from rosgeo.labelled.sources import DataSource, read_source
-from rosgeo.prepare_video import VideoOptions, prepare_video
 from rosgeo.run.options import SegmentOptions
 from rosgeo.tracks.sets import write_davis
 from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines
-from rosgeo.video import VideoRun, segment_video_run
+from rosgeo.video.clip_layer import read_outlines
+from rosgeo.video.pipeline import VideoRun, segment_video_run
+from rosgeo.video.prepare import VideoOptions, prepare_video
 
 from tests.clip_site import moving_tracks, write_frames
 from tests.conftest import EllipseSegmenter

@@ -44,14 +44,6 @@ ROOMS = {
     "tracks": room(
         "errors types geometry vector clips.values", f"{BASIS} pandas geopandas shapely pyogrio pycocotools PIL rasterio.features"
     ),
-    "temporal": room("errors types tracks.values", "numpy pandas shapely"),
-    "prepare_video": room(f"{LINE} run frame_tiles temporal tracks", "numpy pandas geopandas"),
-    "frame_tiles": room(f"{LINE} run", ""),
-    "propagate": room(f"{LINE} run", "numpy torch"),
-    "video": room(
-        f"{LINE} run prepare_video frame_tiles propagate temporal tracks.values",
-        "numpy geopandas dask",
-    ),
     "run": room(LINE, f"{BASIS} pandas geopandas shapely dask distributed psutil"),
     "mask_raster": room("errors types geometry raster vector", f"{BASIS} rasterio dask shapely"),
     "info": room("errors types geometry raster vector", f"{BASIS} rasterio pyogrio pyarrow"),
@@ -66,12 +58,12 @@ ROOMS = {
     "webmap": room("errors types geometry raster scene_picture", f"{BASIS} PIL rasterio shapely folium"),
     "widget": room("errors types session raster scene_picture inference.crops", f"{BASIS} PIL shapely anywidget traitlets"),
     "accessor": room("run plotting pictures", ""),
-    "clip_layer": room("errors types vector tracks.values clips.values", "numpy geopandas shapely"),
     "clip_preview": room("errors types tracks vector clips.values", "numpy shapely PIL av"),
+    "video": room(f"{LINE} run tracks", "numpy pandas geopandas shapely torch dask"),
     "qgis": room("errors", "qgis"),  # the Processing script runs in QGIS's own Python
     "cli": room(
         f"{LINE} tracks qgis labelled evaluation training run preview mask_raster stac info doctor video "
-        "prepare_video clip_preview run outputs pictures interactive diagnostics __init__",
+        "video clip_preview run outputs pictures interactive diagnostics __init__",
         None,
     ),
     # Not in the table: the package itself, python -m rosgeo, and a folder of data.

@@ -9,7 +9,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rosgeo.errors import OptionError
-from rosgeo.temporal import flag_outliers, interpolate_boxes, temporal_iou
+from rosgeo.video.temporal import flag_outliers, interpolate_boxes, temporal_iou
 from shapely.affinity import scale, translate
 
 BOX = ["x_min", "y_min", "x_max", "y_max"]

@@ -29,7 +29,6 @@ from rosgeo.inference.predict import Segmenter
 from rosgeo.model.checkpoint import save_model
 from rosgeo.model.network import RosSam
 from rosgeo.model.registry import open_model
-from rosgeo.propagate import carry_mask
 from rosgeo.run.executors import run_local
 from rosgeo.run.journal import journal_path
 from rosgeo.run.options import SegmentOptions
@@ -39,7 +38,8 @@ from rosgeo.types import Crop, CropWindow, ObjectMask
 from rosgeo.vector.layers.write import read_record
 from rosgeo.vector.polygonize import OutlineOptions
 from rosgeo.vector.result import RESULT_COLUMNS
-from rosgeo.video import VideoOptions, VideoRun, segment_video, segment_video_run
+from rosgeo.video.pipeline import VideoOptions, VideoRun, segment_video, segment_video_run
+from rosgeo.video.propagate import carry_mask
 
 from tests.clip_site import BOX, make_tracks, moving_tracks, picture, write_frames, write_video
 from tests.conftest import EllipseSegmenter, WriteRaster
@@ -582,8 +582,8 @@ def test_propagation_keeps_no_journal(tmp_path: Path, monkeypatch: pytest.Monkey
         raise AssertionError("a journal was opened")
 
     folder = write_frames(tmp_path / "clip", 2)
-    monkeypatch.setattr("rosgeo.video.Journal", refused)
-    monkeypatch.setattr("rosgeo.video.require_mask_prompts", lambda _segmenter: None)
-    monkeypatch.setattr("rosgeo.video.run_in_order", lambda tiles, runner, _tracks: run_local(tiles, runner))
+    monkeypatch.setattr("rosgeo.video.pipeline.Journal", refused)
+    monkeypatch.setattr("rosgeo.video.pipeline.require_mask_prompts", lambda _segmenter: None)
+    monkeypatch.setattr("rosgeo.video.pipeline.run_in_order", lambda tiles, runner, _tracks: run_local(tiles, runner))
     run(folder, moving_tracks(range(2)), video=VideoOptions(propagate=True), output=tmp_path / "o.gpkg")
     assert (tmp_path / "o.gpkg").exists()

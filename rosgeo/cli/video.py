@@ -18,8 +18,8 @@ from rosgeo.cli.segment import segment_command, segment_options
 
 if TYPE_CHECKING:
     from rosgeo.clips.values import Clip
-    from rosgeo.prepare_video import PreparedVideo
-    from rosgeo.video import VideoOptions, VideoRun
+    from rosgeo.video.pipeline import VideoOptions, VideoRun
+    from rosgeo.video.prepare import PreparedVideo
 
 __all__ = ["video_command"]
 
@@ -133,7 +133,7 @@ def video_command(
     rosgeo video clip/img1 clip/gt/gt.txt --fps 10
     rosgeo video clip.mp4 tracks.csv -o cars.gpkg --georef homography.json --davis masks
     """  # noqa: D301 - the \\b is click's own mark, a backspace
-    from rosgeo.video import segment_video_run
+    from rosgeo.video.pipeline import segment_video_run
 
     options, video = segment_options({**choices, **_NOT_HERE}), _video_options(choices)
     target = f"{_stem(frames)}_masks.gpkg" if output is None else output
@@ -171,7 +171,7 @@ def _stem(frames: str) -> str:
 
 def _video_options(choices: dict[str, Any]) -> VideoOptions:
     from rosgeo.errors import OptionError
-    from rosgeo.video import VideoOptions
+    from rosgeo.video.pipeline import VideoOptions
 
     try:
         start = None if choices["start"] is None else datetime.fromisoformat(choices["start"])

@@ -30,7 +30,7 @@ from PIL import Image
 from rosgeo.run.options import SegmentOptions
 from rosgeo.run.pipeline import open_segmenter
 from rosgeo.tracks.values import BOX_COLUMNS, Tracks
-from rosgeo.video import VideoOptions, VideoRun, segment_video_run
+from rosgeo.video.pipeline import VideoOptions, VideoRun, segment_video_run
 from shapely import Polygon, affinity
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
@@ -181,7 +181,7 @@ import pandas as pd, numpy as np
 from tests.conftest import EllipseSegmenter
 from rosgeo.run.options import SegmentOptions
 from rosgeo.tracks.values import Tracks
-from rosgeo.video import segment_video_run
+from rosgeo.video.pipeline import segment_video_run
 table = pd.read_csv({table!r})
 tracks = Tracks(table, "tracks", "csv", np.arange(len(table)))
 segment_video_run({frames!r}, tracks, SegmentOptions(), output={output!r}, segmenter=EllipseSegmenter())

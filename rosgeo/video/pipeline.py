@@ -21,16 +21,12 @@ import numpy as np
 from rosgeo.clips.frames import FrameSequence
 from rosgeo.clips.values import ClipFrame
 from rosgeo.errors import FrameWarning, OptionError, RasterError, RunInterruptedError
-from rosgeo.frame_tiles import FrameRunner, FrameTile, open_clip
 from rosgeo.inference.predict import Segmenter
-from rosgeo.prepare_video import PreparedVideo, VideoOptions, prepare_video
-from rosgeo.propagate import require_mask_prompts, run_in_order
 from rosgeo.run.executors import Progress, ProgressCounter, cluster_work, collect, run_local
 from rosgeo.run.journal import Journal, resume_hint
 from rosgeo.run.options import SegmentOptions, make_options
 from rosgeo.run.pipeline import interrupted_text, open_segmenter, segment
 from rosgeo.run.record import describe_run, fingerprint, run_record
-from rosgeo.temporal import OUTLIER, TEMPORAL_IOU, flag_outliers, in_track, temporal_iou
 from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines, Tracks
 from rosgeo.types import IntArray, PixelMapping, RasterGrid
 from rosgeo.vector.layers.style import TimeOfRows
@@ -38,6 +34,10 @@ from rosgeo.vector.layers.write import check_output, output_driver, write_result
 from rosgeo.vector.neighbours import simplify_together
 from rosgeo.vector.polygonize import OutlineOptions, polygon_to_px
 from rosgeo.vector.result import ObjectResult, assemble_result
+from rosgeo.video.frame_tiles import FrameRunner, FrameTile, open_clip
+from rosgeo.video.prepare import PreparedVideo, VideoOptions, prepare_video
+from rosgeo.video.propagate import require_mask_prompts, run_in_order
+from rosgeo.video.temporal import OUTLIER, TEMPORAL_IOU, flag_outliers, in_track, temporal_iou
 
 if TYPE_CHECKING:
     from distributed import Client
