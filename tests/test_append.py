@@ -13,7 +13,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 from rosgeo.errors import OptionError, OutputError, RunInterruptedError
-from rosgeo.mask_raster import write_mask_raster
+from rosgeo.outputs.mask_raster import write_mask_raster
 from rosgeo.run.append import new_boxes
 from rosgeo.run.estimate import estimate_run
 from rosgeo.run.options import SegmentOptions

@@ -22,8 +22,8 @@ from pycocotools import mask as coco_mask
 from pyproj import CRS
 from rosgeo.errors import FormatLossWarning, OptionError, OutputError
 from rosgeo.geometry.mapping import AffineMapping
+from rosgeo.outputs.stac import scene_times
 from rosgeo.run.pipeline import SegmentOptions, segment_run
-from rosgeo.stac import scene_times
 from rosgeo.types import RasterGrid
 from rosgeo.vector.layers import shapefile
 from rosgeo.vector.layers.coco import Picture, coco_dataset, ring_of
@@ -389,7 +389,7 @@ def test_a_shapefile_is_one_warning_on_the_command_line(site: Site, cli: Callabl
 
 
 def test_antimeridian_scene(write_raster: WriteRaster) -> None:
-    from rosgeo.stac import stac_item
+    from rosgeo.outputs.stac import stac_item
 
     grid = RasterGrid(100, 100, AffineMapping(Affine(0.002, 0, 179.9, 0, -0.002, -16)), CRS.from_epsg(4326))
     record = {"finished": "2026-01-02T03:04:05Z", "versions": {}, "model": {"name": "m", "sha256": "0"}, "counts": {}}

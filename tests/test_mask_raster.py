@@ -18,7 +18,7 @@ from click.testing import Result
 from rasterio.control import GroundControlPoint
 from rosgeo.errors import OptionError, OutputError
 from rosgeo.geometry.mapping import PICTURE_MAPPING, AffineMapping
-from rosgeo.mask_raster import check_mask_raster, write_mask_raster
+from rosgeo.outputs.mask_raster import check_mask_raster, write_mask_raster
 
 from tests.conftest import NORTH_UP, WriteRaster, px_boxes, small_files
 

@@ -24,7 +24,7 @@ from rosgeo.geometry.boxes import points_up
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.labelled.config import DataSource
 from rosgeo.labelled.labels import read_labels
-from rosgeo.mask_raster import write_mask_raster
+from rosgeo.outputs.mask_raster import write_mask_raster
 from rosgeo.preview import draw_preview
 from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.source import open_source

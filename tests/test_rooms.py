@@ -45,10 +45,8 @@ ROOMS = {
         "errors types geometry vector clips.values", f"{BASIS} pandas geopandas shapely pyogrio pycocotools PIL rasterio.features"
     ),
     "run": room(LINE, f"{BASIS} pandas geopandas shapely dask distributed psutil"),
-    "mask_raster": room("errors types geometry raster vector", f"{BASIS} rasterio dask shapely"),
     "info": room("errors types geometry raster vector", f"{BASIS} rasterio pyogrio pyarrow"),
     "doctor": room(f"{LINE} run", None),
-    "stac": room("errors types geometry raster vector", f"{BASIS} rasterio shapely antimeridian"),
     "scale_bar": room("types", "numpy pyproj"),
     "preview": room(f"{LINE} run scale_bar scene_picture", f"{BASIS} PIL shapely"),
     "drafts": room(f"{LINE} run", f"{BASIS} geopandas shapely"),
@@ -60,9 +58,10 @@ ROOMS = {
     "accessor": room("run plotting pictures", ""),
     "clip_preview": room("errors types tracks vector clips.values", "numpy shapely PIL av"),
     "video": room(f"{LINE} run tracks", "numpy pandas geopandas shapely torch dask"),
+    "outputs": room("errors types geometry raster vector", f"{BASIS} rasterio dask shapely antimeridian"),
     "qgis": room("errors", "qgis"),  # the Processing script runs in QGIS's own Python
     "cli": room(
-        f"{LINE} tracks qgis labelled evaluation training run preview mask_raster stac info doctor video "
+        f"{LINE} tracks qgis labelled evaluation training run preview outputs outputs info doctor video "
         "video clip_preview run outputs pictures interactive diagnostics __init__",
         None,
     ),

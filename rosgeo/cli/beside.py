@@ -57,11 +57,11 @@ class Beside:
 
             check_preview(self.preview, overwrite=overwrite, inputs=inputs)
         if self.mask_raster is not None:
-            from rosgeo.mask_raster import check_mask_raster
+            from rosgeo.outputs.mask_raster import check_mask_raster
 
             check_mask_raster(self.mask_raster, overwrite=overwrite, inputs=inputs)
         if self.item is not None:
-            from rosgeo.stac import check_stac
+            from rosgeo.outputs.stac import check_stac
 
             check_stac(scene, self.item, self.scene_time, overwrite=overwrite, inputs=inputs)
         elif self.scene_time is not None:
@@ -72,7 +72,7 @@ class Beside:
     def write(self, scene: str, run: SegmentRun, options: SegmentOptions) -> None:
         """Write them, the item last."""
         if self.mask_raster is not None:
-            from rosgeo.mask_raster import write_mask_raster
+            from rosgeo.outputs.mask_raster import write_mask_raster
 
             write_mask_raster(scene, run.result, self.mask_raster, values=self.mask_values, record=run.record)
         if self.preview is not None:
@@ -81,7 +81,7 @@ class Beside:
 
             draw_preview(scene, run, self.preview, bands=options.bands, stretch=parse_stretch(options.stretch))
         if self.item is not None:
-            from rosgeo.stac import write_stac
+            from rosgeo.outputs.stac import write_stac
 
             write_stac(
                 self.item,
