@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 from rosgeo import accessor as _accessor
 
 if TYPE_CHECKING:
-    from rosgeo.plotting import plot
+    from rosgeo.pictures.plotting import plot
+    from rosgeo.pictures.webmap import view
     from rosgeo.run.pipeline import SegmentOptions, SegmentRun, segment, segment_run
     from rosgeo.session import Session
-    from rosgeo.webmap import view
 
 __all__ = ["SegmentOptions", "SegmentRun", "Session", "__version__", "plot", "segment", "segment_run", "view"]
 
 _HOMES = {
     **dict.fromkeys(("SegmentOptions", "SegmentRun", "segment", "segment_run"), "run.pipeline"),
     "Session": "session",
-    "plot": "plotting",
-    "view": "webmap",
+    "plot": "pictures.plotting",
+    "view": "pictures.webmap",
 }
 
 try:

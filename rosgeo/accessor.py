@@ -48,7 +48,7 @@ class RosgeoAccessor:
 
     def plot(self, result: gpd.GeoDataFrame, **options: Any) -> Figure:
         """`rosgeo.plot` with the array as the scene; see there."""
-        from rosgeo.plotting import plot
+        from rosgeo.pictures.plotting import plot
 
         return plot(result, self._array, **options)
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import shapely
 from PIL import Image
-from rosgeo.clip_preview import check_clip_preview, track_colours, write_clip_preview
 from rosgeo.errors import OptionError, OutputError, RasterError
+from rosgeo.pictures.clip import check_clip_preview, track_colours, write_clip_preview
 
 from tests.conftest import small_files
 from tests.track_site import HEIGHT, WIDTH, Pictures, harbour, make_clip, make_outlines

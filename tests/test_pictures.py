@@ -25,12 +25,12 @@ from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.labelled.config import DataSource
 from rosgeo.labelled.labels import read_labels
 from rosgeo.outputs.mask_raster import write_mask_raster
-from rosgeo.preview import draw_preview
+from rosgeo.pictures.preview import draw_preview
+from rosgeo.pictures.scene_picture import colour_of
 from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.source import open_source
 from rosgeo.run.options import SegmentOptions
 from rosgeo.run.pipeline import segment_run
-from rosgeo.scene_picture import colour_of
 from rosgeo.session import Session
 from rosgeo.types import Crop, ObjectMask
 from rosgeo.vector.layers.read import read_boxes

@@ -22,8 +22,8 @@ from PIL import Image
 from pyproj import Transformer
 from rosgeo.errors import CRSMismatchError, OptionError
 from rosgeo.geometry.mapping import PICTURE_MAPPING
+from rosgeo.pictures.scene_picture import SCORE_COLOURS, colour_of, picture_reader, read_picture
 from rosgeo.raster.source import open_source
-from rosgeo.scene_picture import SCORE_COLOURS, colour_of, picture_reader, read_picture
 
 from tests.conftest import NORTH_UP, WriteRaster
 

@@ -19,10 +19,10 @@ from pyproj import CRS
 from rosgeo.errors import NoOverlapWarning
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.inference.crops import PADDING_RGB
-from rosgeo.preview import _legend, draw_preview, worst_first
+from rosgeo.pictures.preview import _legend, draw_preview, worst_first
+from rosgeo.pictures.scale_bar import ground_of_pixel, scale_bar
+from rosgeo.pictures.scene_picture import colour_of
 from rosgeo.raster.bands import StretchRule
-from rosgeo.scale_bar import ground_of_pixel, scale_bar
-from rosgeo.scene_picture import colour_of
 from rosgeo.types import ObjectMask, RasterGrid
 
 from tests.conftest import NORTH_UP, EllipseSegmenter, WriteRaster, px_boxes

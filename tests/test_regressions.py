@@ -19,7 +19,7 @@ from PIL import Image
 from pyproj import CRS
 from rasterio.control import GroundControlPoint
 from rosgeo.model.network import ModelConfig, RosSam
-from rosgeo.preview import draw_preview
+from rosgeo.pictures.preview import draw_preview
 from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.crops import open_reader
 from rosgeo.raster.source import open_source

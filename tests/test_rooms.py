@@ -47,22 +47,17 @@ ROOMS = {
     "run": room(LINE, f"{BASIS} pandas geopandas shapely dask distributed psutil"),
     "info": room("errors types geometry raster vector", f"{BASIS} rasterio pyogrio pyarrow"),
     "doctor": room(f"{LINE} run", None),
-    "scale_bar": room("types", "numpy pyproj"),
-    "preview": room(f"{LINE} run scale_bar scene_picture", f"{BASIS} PIL shapely"),
     "drafts": room(f"{LINE} run", f"{BASIS} geopandas shapely"),
     "session": room(f"{LINE} run drafts widget", "geopandas pyproj"),
-    "scene_picture": room("errors types geometry raster vector inference.crops", BASIS),
-    "plotting": room("errors types geometry raster scene_picture", f"{BASIS} shapely matplotlib"),
-    "webmap": room("errors types geometry raster scene_picture", f"{BASIS} PIL rasterio shapely folium"),
-    "widget": room("errors types session raster scene_picture inference.crops", f"{BASIS} PIL shapely anywidget traitlets"),
-    "accessor": room("run plotting pictures", ""),
-    "clip_preview": room("errors types tracks vector clips.values", "numpy shapely PIL av"),
+    "widget": room("errors types session raster pictures inference.crops", f"{BASIS} PIL shapely anywidget traitlets"),
+    "accessor": room("run pictures pictures", ""),
     "video": room(f"{LINE} run tracks", "numpy pandas geopandas shapely torch dask"),
     "outputs": room("errors types geometry raster vector", f"{BASIS} rasterio dask shapely antimeridian"),
+    "pictures": room(f"{LINE} run tracks", f"{BASIS} PIL rasterio shapely matplotlib folium av"),
     "qgis": room("errors", "qgis"),  # the Processing script runs in QGIS's own Python
     "cli": room(
-        f"{LINE} tracks qgis labelled evaluation training run preview outputs outputs info doctor video "
-        "video clip_preview run outputs pictures interactive diagnostics __init__",
+        f"{LINE} tracks qgis labelled evaluation training run pictures outputs outputs info doctor video "
+        "video pictures run outputs pictures interactive diagnostics __init__",
         None,
     ),
     # Not in the table: the package itself, python -m rosgeo, and a folder of data.
@@ -122,20 +117,19 @@ def test_imports_keep_to_the_table(file: str) -> None:
 
 def test_nothing_but_the_command_line_imports_it_or_the_preview() -> None:
     assert [name for name, r in ROOMS.items() if "cli" in r.ours] == ["__main__"]
-    assert [name for name, r in ROOMS.items() if "preview" in r.ours] == ["cli"]
 
 
 def test_this_test_sees_violations() -> None:
     source = "if TYPE_CHECKING:\n    import rasterio\nelse:\n    import geopandas\ndef f():\n    from rosgeo.cli import main\n"
     assert list(imports(ast.parse(source))) == [(4, "geopandas"), (6, "rosgeo.cli.main")]
     for home, name in [("model", "pyproj"), ("inference", "rosgeo.geometry.plan"), ("run", "rosgeo.training.loop"),
-                       ("training", "rasterio"), ("vector", "rasterio.open"), ("geometry", "torch"), ("raster", "rosgeo.preview"),
+                       ("training", "rasterio"), ("vector", "rasterio.open"), ("geometry", "torch"), ("raster", "rosgeo.pictures.preview"),
                        ("run", "rosgeo.segment")]:  # fmt: skip
         assert violation(home, name)
     for home, name in [
         ("inference", "rosgeo.geometry.windows.CropWindow"),
         ("vector", "rasterio.features.shapes"),
-        ("cli", "rosgeo.preview"),
+        ("cli", "rosgeo.pictures.preview"),
     ]:
         assert not violation(home, name)
 

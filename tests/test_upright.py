@@ -19,12 +19,12 @@ from rasterio.control import GroundControlPoint
 from rasterio.windows import Window
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.geometry.upright import upright_grid
-from rosgeo.preview import draw_preview
+from rosgeo.pictures.preview import draw_preview
+from rosgeo.pictures.scene_picture import colour_of
 from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.source import open_source
 from rosgeo.raster.upright import UprightSource, upright_source
 from rosgeo.run.pipeline import SegmentOptions, SegmentRun, segment_run
-from rosgeo.scene_picture import colour_of
 from rosgeo.types import RasterGrid
 
 from tests.conftest import NORTH_UP, EllipseSegmenter, WriteRaster, px_boxes

@@ -53,7 +53,7 @@ class Beside:
         """Find out before any work what cannot be written; raises OutputError and OptionError."""
         inputs = (scene, boxes, *self.targets)
         if self.preview is not None:
-            from rosgeo.preview import check_preview
+            from rosgeo.pictures.preview import check_preview
 
             check_preview(self.preview, overwrite=overwrite, inputs=inputs)
         if self.mask_raster is not None:
@@ -76,7 +76,7 @@ class Beside:
 
             write_mask_raster(scene, run.result, self.mask_raster, values=self.mask_values, record=run.record)
         if self.preview is not None:
-            from rosgeo.preview import draw_preview
+            from rosgeo.pictures.preview import draw_preview
             from rosgeo.raster.bands import parse_stretch
 
             draw_preview(scene, run, self.preview, bands=options.bands, stretch=parse_stretch(options.stretch))

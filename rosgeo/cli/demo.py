@@ -38,7 +38,7 @@ def demo_command(folder: str, device: str) -> None:
     import geopandas as gpd
 
     from rosgeo.errors import OutputError
-    from rosgeo.preview import draw_preview
+    from rosgeo.pictures.preview import draw_preview
     from rosgeo.raster.bands import StretchRule
     from rosgeo.run.pipeline import SegmentOptions, segment_run
 

@@ -216,7 +216,7 @@ def _check_sets(sets: dict[str, str], ready: PreparedVideo, *, overwrite: bool, 
     """Find out before the model runs whether the further outputs can be written."""
     if not sets:
         return
-    from rosgeo.clip_preview import check_clip_preview
+    from rosgeo.pictures.clip import check_clip_preview
     from rosgeo.tracks.sets import check_set
     from rosgeo.tracks.sets.masks import Track
 
@@ -233,7 +233,7 @@ def _write_sets(run: VideoRun, sets: dict[str, str], *, overwrite: bool) -> dict
     """Write the further outputs; what is not in each, by its name, where that is anything."""
     if not sets:
         return {}
-    from rosgeo.clip_preview import write_clip_preview
+    from rosgeo.pictures.clip import write_clip_preview
     from rosgeo.tracks import sets as writers
 
     left_out: dict[str, dict[str, int]] = {}

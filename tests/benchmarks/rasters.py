@@ -8,7 +8,7 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pyogrio
-from rosgeo.preview import draw_preview
+from rosgeo.pictures.preview import draw_preview
 from rosgeo.raster.bands import StretchRule
 from rosgeo.run.pipeline import SegmentOptions, SegmentRun, segment_run
 

@@ -12,9 +12,7 @@ from affine import Affine
 
 from rosgeo.errors import OptionError
 from rosgeo.geometry.windows import CropPolicy, clip_box, plan_window
-from rosgeo.raster.crops import CropReader
-from rosgeo.raster.source import open_source
-from rosgeo.scene_picture import (
+from rosgeo.pictures.scene_picture import (
     SCORE_COLOURS,
     ScenePicture,
     boxes_in,
@@ -25,6 +23,8 @@ from rosgeo.scene_picture import (
     picture_transform,
     read_picture,
 )
+from rosgeo.raster.crops import CropReader
+from rosgeo.raster.source import open_source
 from rosgeo.types import FloatArray, RasterGrid
 
 if TYPE_CHECKING:

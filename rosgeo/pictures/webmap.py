@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image
 
 from rosgeo.errors import CRSMismatchError, OptionError
-from rosgeo.raster.source import open_source
-from rosgeo.scene_picture import (
+from rosgeo.pictures.scene_picture import (
     SCORE_COLOURS,
     ScenePicture,
     boxes_in,
@@ -21,6 +20,7 @@ from rosgeo.scene_picture import (
     picture_transform,
     read_picture,
 )
+from rosgeo.raster.source import open_source
 from rosgeo.types import RasterGrid, UInt8Array
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from PIL import Image, ImageDraw, ImageFont
 from rosgeo.errors import OutputError
 from rosgeo.geometry.windows import CropPolicy, clip_box, plan_window
 from rosgeo.inference.crops import PADDING_RGB, resample_image
+from rosgeo.pictures.scale_bar import ScaleBar, ground_of_pixel, scale_bar
+from rosgeo.pictures.scene_picture import SCORE_COLOURS, colour_of, read_picture
 from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource, open_source
 from rosgeo.raster.upright import upright_source
-from rosgeo.scale_bar import ScaleBar, ground_of_pixel, scale_bar
-from rosgeo.scene_picture import SCORE_COLOURS, colour_of, read_picture
 from rosgeo.types import FloatArray
 from rosgeo.vector.layers.write import check_output, writing
 
