@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 from rosgeo import accessor as _accessor
 
 if TYPE_CHECKING:
+    from rosgeo.interactive.session import Session
     from rosgeo.pictures.plotting import plot
     from rosgeo.pictures.webmap import view
     from rosgeo.run.pipeline import SegmentOptions, SegmentRun, segment, segment_run
-    from rosgeo.session import Session
 
 __all__ = ["SegmentOptions", "SegmentRun", "Session", "__version__", "plot", "segment", "segment_run", "view"]
 
 _HOMES = {
     **dict.fromkeys(("SegmentOptions", "SegmentRun", "segment", "segment_run"), "run.pipeline"),
-    "Session": "session",
+    "Session": "interactive.session",
     "plot": "pictures.plotting",
     "view": "pictures.webmap",
 }

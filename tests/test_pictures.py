@@ -22,6 +22,7 @@ from PIL import Image
 from rosgeo.errors import BoxesError, CRSMismatchError, NoOverlapWarning, PixelFrameWarning
 from rosgeo.geometry.boxes import points_up
 from rosgeo.geometry.mapping import AffineMapping
+from rosgeo.interactive.session import Session
 from rosgeo.labelled.config import DataSource
 from rosgeo.labelled.labels import read_labels
 from rosgeo.outputs.mask_raster import write_mask_raster
@@ -31,7 +32,6 @@ from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.source import open_source
 from rosgeo.run.options import SegmentOptions
 from rosgeo.run.pipeline import segment_run
-from rosgeo.session import Session
 from rosgeo.types import Crop, ObjectMask
 from rosgeo.vector.layers.read import read_boxes
 from rosgeo.vector.polygonize import OutlineOptions

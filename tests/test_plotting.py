@@ -233,7 +233,7 @@ def test_what_has_no_place_on_the_world_is_said(write_raster: WriteRaster) -> No
     [
         ("matplotlib", "rosgeo.plot(None, None)", "plot"),
         ("folium", "rosgeo.view(None)", "map"),
-        ("anywidget", "import rosgeo.widget", "jupyter"),
+        ("anywidget", "import rosgeo.interactive.widget", "jupyter"),
     ],
 )
 def test_a_missing_extra_is_named_in_a_line(missing: str, call: str, extra: str) -> None:
@@ -247,4 +247,4 @@ def test_a_missing_extra_is_named_in_a_line(missing: str, call: str, extra: str)
 def test_colours_of_scores() -> None:
     assert [colour_of(s) for s in (0.0, 0.5, 1.0)] == [SCORE_COLOURS[0][2], SCORE_COLOURS[1][2], SCORE_COLOURS[-1][2]]
     assert colour_of(float("nan")) == "#bbbbbb"
-    assert Path(rosgeo.__file__).with_name("widget").joinpath("widget.js").is_file()
+    assert Path(rosgeo.__file__).parent.joinpath("interactive", "widget", "widget.js").is_file()

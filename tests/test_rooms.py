@@ -47,13 +47,11 @@ ROOMS = {
     "run": room(LINE, f"{BASIS} pandas geopandas shapely dask distributed psutil"),
     "info": room("errors types geometry raster vector", f"{BASIS} rasterio pyogrio pyarrow"),
     "doctor": room(f"{LINE} run", None),
-    "drafts": room(f"{LINE} run", f"{BASIS} geopandas shapely"),
-    "session": room(f"{LINE} run drafts widget", "geopandas pyproj"),
-    "widget": room("errors types session raster pictures inference.crops", f"{BASIS} PIL shapely anywidget traitlets"),
     "accessor": room("run pictures pictures", ""),
     "video": room(f"{LINE} run tracks", "numpy pandas geopandas shapely torch dask"),
     "outputs": room("errors types geometry raster vector", f"{BASIS} rasterio dask shapely antimeridian"),
     "pictures": room(f"{LINE} run tracks", f"{BASIS} PIL rasterio shapely matplotlib folium av"),
+    "interactive": room(f"{LINE} run pictures", f"{BASIS} geopandas shapely PIL anywidget traitlets"),
     "qgis": room("errors", "qgis"),  # the Processing script runs in QGIS's own Python
     "cli": room(
         f"{LINE} tracks qgis labelled evaluation training run pictures outputs outputs info doctor video "
@@ -98,6 +96,7 @@ def violation(home: str, name: str) -> bool:
     if top in sys.stdlib_module_names or top == "lazy_loader":
         return False
     if top == "rosgeo":
+        rest = rest or "__init__"
         inner = rest if rest.split(".")[0] in ROOMS else "__init__"
         return inner.split(".")[0] != home and not within(inner, ROOMS[home].ours)
     others = ROOMS[home].others

@@ -17,9 +17,9 @@ import torch
 from affine import Affine
 from rosgeo.errors import BoxesError, InputFileNotFoundError, OptionError, OutputError
 from rosgeo.inference.predict import Segmenter
+from rosgeo.interactive.session import Session
 from rosgeo.model.checkpoint import load_model
 from rosgeo.model.network import SAM_CONFIGS, RosSam
-from rosgeo.session import Session
 from rosgeo.vector.layers.write import read_record
 from rosgeo.vector.result import RESULT_COLUMNS
 

@@ -17,11 +17,11 @@ import numpy as np
 import shapely
 from rosgeo.evaluation.metrics import mask_iou
 from rosgeo.inference.predict import Segmenter
+from rosgeo.interactive.session import Session
 from rosgeo.labelled.coco import read_coco
 from rosgeo.labelled.coverage import polygon_mask
 from rosgeo.labelled.data import LabelledObject
 from rosgeo.model.registry import open_model
-from rosgeo.session import Session
 from rosgeo.types import BoolArray
 from tqdm import tqdm
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import geopandas as gpd
 from pyproj import CRS
 
-from rosgeo.drafts import Draft, Drafter, session_options
 from rosgeo.errors import OptionError
+from rosgeo.interactive.drafts import Draft, Drafter, session_options
 from rosgeo.raster.bands import Stretch
 from rosgeo.run.options import SegmentOptions
 from rosgeo.run.record import describe_run, run_record
@@ -22,7 +22,7 @@ from rosgeo.vector.result import ObjectResult, assemble_result, refuse_clashing_
 
 if TYPE_CHECKING:
     from rosgeo.inference.predict import Segmenter
-    from rosgeo.widget import SessionWidget
+    from rosgeo.interactive.widget import SessionWidget
 
 __all__ = ["Session"]
 
@@ -226,10 +226,11 @@ class Session:
         return target
 
     def widget(self, **options: Any) -> SessionWidget:
-        """A Jupyter widget on this session; see `rosgeo.widget.SessionWidget`."""
-        from rosgeo.widget import SessionWidget
+        """A Jupyter widget on this session; see `rosgeo.interactive.SessionWidget`."""
+        # By its public name: the widget's file imports this one, so this one does not import the widget's.
+        from rosgeo import interactive
 
-        return SessionWidget(self, **options)
+        return interactive.SessionWidget(self, **options)
 
     def _draft(self, draft: Draft) -> Draft:
         self._go_on(replace(self._state, draft=draft))

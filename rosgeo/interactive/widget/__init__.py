@@ -18,10 +18,10 @@ from PIL import Image
 
 from rosgeo.errors import OptionError, RosgeoError
 from rosgeo.inference.crops import PADDING_RGB
+from rosgeo.interactive.session import Session
 from rosgeo.pictures.scene_picture import colour_of, read_picture
 from rosgeo.raster.crops import CropReader
 from rosgeo.raster.source import open_source
-from rosgeo.session import Session
 from rosgeo.types import FloatArray
 
 try:

@@ -1,4 +1,4 @@
-// The browser's end of rosgeo.widget.SessionWidget: a canvas with the scene, boxes and clicks on it, and a table of what was committed.
+// The browser's end of rosgeo.interactive.widget.SessionWidget: a canvas with the scene, boxes and clicks on it, and a table of what was committed.
 // All coordinates are pixels of the raster as it is stored; `view` brings them to the canvas. No library, nothing from a network.
 
 const STYLE = `
