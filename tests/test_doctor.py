@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from rosgeo import doctor
+from rosgeo.diagnostics import doctor
 
 Cli = Callable[..., Result]
 
@@ -55,7 +55,7 @@ def test_a_wrong_outline_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_another_database_of_proj_is_seen(tmp_path: Path) -> None:
-    program = "from rosgeo import doctor; print(doctor._run('p', *doctor.CHECKS['PROJ database']))"
+    program = "from rosgeo.diagnostics import doctor; print(doctor._run('p', *doctor.CHECKS['PROJ database']))"
     broken = {**os.environ, "PROJ_DATA": str(tmp_path), "PROJ_LIB": str(tmp_path)}
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=broken)
     assert "ok=False" in result.stdout, result.stderr

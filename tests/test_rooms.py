@@ -45,16 +45,15 @@ ROOMS = {
         "errors types geometry vector clips.values", f"{BASIS} pandas geopandas shapely pyogrio pycocotools PIL rasterio.features"
     ),
     "run": room(LINE, f"{BASIS} pandas geopandas shapely dask distributed psutil"),
-    "info": room("errors types geometry raster vector", f"{BASIS} rasterio pyogrio pyarrow"),
-    "doctor": room(f"{LINE} run", None),
     "accessor": room("run pictures pictures", ""),
     "video": room(f"{LINE} run tracks", "numpy pandas geopandas shapely torch dask"),
     "outputs": room("errors types geometry raster vector", f"{BASIS} rasterio dask shapely antimeridian"),
     "pictures": room(f"{LINE} run tracks", f"{BASIS} PIL rasterio shapely matplotlib folium av"),
     "interactive": room(f"{LINE} run pictures", f"{BASIS} geopandas shapely PIL anywidget traitlets"),
+    "diagnostics": room(f"{LINE} run", None),
     "qgis": room("errors", "qgis"),  # the Processing script runs in QGIS's own Python
     "cli": room(
-        f"{LINE} tracks qgis labelled evaluation training run pictures outputs outputs info doctor video "
+        f"{LINE} tracks qgis labelled evaluation training run pictures outputs outputs diagnostics diagnostics video "
         "video pictures run outputs pictures interactive diagnostics __init__",
         None,
     ),
@@ -64,7 +63,7 @@ ROOMS = {
     "demo": room("", ""),
 }
 BARE = {"rasterio", "geopandas", "rioxarray", "pyogrio"}
-FORBIDDEN = {"labelled": BARE, "evaluation": BARE, "training": BARE, "cli": set(), "diagnostics": set(), "doctor": set()}
+FORBIDDEN = {"labelled": BARE, "evaluation": BARE, "training": BARE, "cli": set(), "diagnostics": set()}
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:

@@ -22,7 +22,7 @@ def doctor_command(as_json: bool) -> None:
     rosgeo doctor
     rosgeo doctor --json
     """  # noqa: D301 - the \\b is click's own mark, a backspace
-    from rosgeo.doctor import diagnose
+    from rosgeo.diagnostics.doctor import diagnose
 
     report = diagnose()
     if as_json:

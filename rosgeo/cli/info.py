@@ -37,7 +37,7 @@ def info_command(files: tuple[str, ...], as_json: bool) -> None:
 
 
 def _facts(file: str) -> dict[str, Any]:
-    from rosgeo.info import describe, may_be_weights
+    from rosgeo.diagnostics.info import describe, may_be_weights
     from rosgeo.model.registry import MODELS
 
     if file in MODELS or may_be_weights(file):
