@@ -38,7 +38,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say in one line what was not tested for want of a program, and why."""
     from tests.qgis_site import why_not
 
-    missed = [r for r in terminalreporter.stats.get("skipped", []) if "test_qgis" in r.nodeid and "no QGIS" in str(r.longrepr)]
+    missed = [r for r in terminalreporter.stats.get("skipped", []) if "tests/qgis" in r.nodeid and "no QGIS" in str(r.longrepr)]
     if missed:
         terminalreporter.write_sep("!", f"NOT RUN: {len(missed)} tests of QGIS", yellow=True)
         terminalreporter.write_line(why_not())

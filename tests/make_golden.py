@@ -6,7 +6,7 @@ import geopandas as gpd
 from rosgeo.run.pipeline import SegmentOptions, segment_run
 
 from tests.conftest import DATA
-from tests.test_pipeline import DEMO, ROWS, SCENE
+from tests.run.test_pipeline import DEMO, ROWS, SCENE
 
 
 def main() -> None:

@@ -1,148 +1,149 @@
-"""The rooms of rosgeo: who may import whom (the table of the architecture, as data)."""
+"""The rooms of rosgeo keep to their table (`tests.rooms`)."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from functools import cache
 
 import pytest
-import rosgeo
 
-ROOT = Path(rosgeo.__file__).parent
-FILES = sorted(str(p.relative_to(ROOT)) for p in ROOT.rglob("*.py"))
+from tests.rooms import ANY, FILES, GROUND, NOT_HERE, PAGE, ROOMS, ROOT, TOP, floors, imported, imports, room_of, with_picture
 
 
-class Room(NamedTuple):
-    """What a room may import; None: anything."""
-
-    ours: frozenset[str]
-    others: frozenset[str] | None
+@cache
+def imported_by(file: str) -> tuple[tuple[int, str], ...]:
+    return tuple(imports(ast.parse((ROOT / file).read_text(encoding="utf-8"))))
 
 
-def room(ours: str, others: str | None) -> Room:
-    return Room(frozenset(ours.split()), None if others is None else frozenset(others.split()))
-
-
-LINE = "errors types geometry raster clips vector model inference"
-BASIS = "numpy affine pyproj"  # what rosgeo.types is made of: whoever handles its values of the map may use them
-ROOMS = {
-    "errors": room("", ""),
-    "types": room("errors", BASIS),
-    "geometry": room("errors types", f"{BASIS} shapely"),
-    "raster": room("errors types geometry", f"{BASIS} rasterio xarray rioxarray dask distributed"),
-    "clips": room("errors types geometry raster", f"{BASIS} rasterio av"),
-    "vector": room("errors types geometry", f"{BASIS} geopandas pandas shapely pyogrio rasterio.features contourpy antimeridian"),
-    "model": room("errors types", "numpy torch segment_anything peft safetensors pooch requests"),
-    "inference": room("errors types model geometry.windows", "numpy torch"),
-    "labelled": room(LINE, None),
-    "evaluation": room(f"{LINE} labelled", None),
-    "training": room(f"{LINE} labelled evaluation", None),
-    "tracks": room(
-        "errors types geometry vector clips.values", f"{BASIS} pandas geopandas shapely pyogrio pycocotools PIL rasterio.features"
-    ),
-    "run": room(LINE, f"{BASIS} pandas geopandas shapely dask distributed psutil"),
-    "accessor": room("run pictures pictures", ""),
-    "video": room(f"{LINE} run tracks", "numpy pandas geopandas shapely torch dask"),
-    "outputs": room("errors types geometry raster vector", f"{BASIS} rasterio dask shapely antimeridian"),
-    "pictures": room(f"{LINE} run tracks", f"{BASIS} PIL rasterio shapely matplotlib folium av"),
-    "interactive": room(f"{LINE} run pictures", f"{BASIS} geopandas shapely PIL anywidget traitlets"),
-    "diagnostics": room(f"{LINE} run", None),
-    "qgis": room("errors", "qgis"),  # the Processing script runs in QGIS's own Python
-    "cli": room(
-        f"{LINE} tracks qgis labelled evaluation training run pictures outputs outputs diagnostics diagnostics video "
-        "video pictures run outputs pictures interactive diagnostics __init__",
-        None,
-    ),
-    # Not in the table: the package itself, python -m rosgeo, and a folder of data.
-    "__init__": room("accessor run", ""),
-    "__main__": room("cli", ""),
-    "demo": room("", ""),
-}
-BARE = {"rasterio", "geopandas", "rioxarray", "pyogrio"}
-FORBIDDEN = {"labelled": BARE, "evaluation": BARE, "training": BARE, "cli": set(), "diagnostics": set()}
-
-
-def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and full name of all that is imported at run time; for ``from a import b``, a.b."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}:
-            for other in node.orelse:
-                yield from imports(ast.Module([other], []))
-        elif isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"line {node.lineno}: a relative import"
-            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
-        else:
-            yield from imports(node)
-
-
-def room_of(file: str) -> str:
-    return Path(file).parts[0].removesuffix(".py")
+def module(name: str) -> str:
+    """The module that an imported name is, or is in, as a path below rosgeo/ without its ending."""
+    parts = name.split(".")[1:]
+    while parts and not ((ROOT / "/".join(parts)).is_dir() or (ROOT / f"{'/'.join(parts)}.py").is_file()):
+        parts.pop()
+    return "/".join(parts) or "__init__"
 
 
 def within(name: str, allowed: frozenset[str]) -> bool:
     return any(name == a or name.startswith(f"{a}.") for a in allowed)
 
 
+def allowed_rooms(home: str) -> set[str]:
+    """Rooms that files of one may import, its own among them."""
+    if home in TOP:
+        return {home, "errors", *TOP[home].split()}
+    ground = GROUND[: GROUND.index(home)] if home in GROUND else GROUND
+    return {home, *ground, *imported(home)}
+
+
 def violation(home: str, name: str) -> bool:
     """Whether a file of the room `home` may not import `name`."""
-    top, _, rest = name.partition(".")
+    top = name.partition(".")[0]
     if top in sys.stdlib_module_names or top == "lazy_loader":
         return False
     if top == "rosgeo":
-        rest = rest or "__init__"
-        inner = rest if rest.split(".")[0] in ROOMS else "__init__"
-        return inner.split(".")[0] != home and not within(inner, ROOMS[home].ours)
-    others = ROOMS[home].others
-    return top in FORBIDDEN[home] if others is None else not within(name, others)
+        # The version stands in the package itself.
+        return name != "rosgeo.__version__" and room_of(module(name)) not in allowed_rooms(home)
+    others = ROOMS[home].others if home in ROOMS else frozenset()
+    return top in NOT_HERE.get(home, ()) if others is None else not within(name, others)
 
 
 def test_every_file_is_in_a_room() -> None:
-    assert {room_of(file) for file in FILES} <= set(ROOMS)
+    assert {room_of(file.removesuffix(".py")) for file in FILES} == {*ROOMS, *TOP}
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_imports_keep_to_the_table(file: str) -> None:
-    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-    wrong = [f"rosgeo/{file}:{line}: {name}" for line, name in imports(tree) if violation(room_of(file), name)]
+    home = room_of(file.removesuffix(".py"))
+    wrong = [f"rosgeo/{file}:{line}: {name}" for line, name in imported_by(file) if violation(home, name)]
     assert wrong == []
 
 
-def test_nothing_but_the_command_line_imports_it_or_the_preview() -> None:
-    assert [name for name, r in ROOMS.items() if "cli" in r.ours] == ["__main__"]
+def test_imports_go_down() -> None:
+    names = list(ROOMS)
+    for name in ROOMS:
+        assert set(imported(name)) <= set(names[: names.index(name)]) - set(GROUND)
+
+
+def test_every_row_of_the_table_is_used() -> None:
+    """A room that is allowed and never imported does not belong into the table."""
+    for name, row in ROOMS.items():
+        used = {
+            room_of(module(n))
+            for f in FILES
+            if room_of(f.removesuffix(".py")) == name
+            for _, n in imported_by(f)
+            if n.startswith("rosgeo")
+        }
+        assert set(row.ours) - {ANY} <= used, name
+
+
+def test_no_circle_between_files() -> None:
+    graph = {
+        file.removesuffix(".py").removesuffix("/__init__"): {module(n) for _, n in imported_by(file) if n.startswith("rosgeo.")}
+        for file in FILES
+    }
+    done: set[str] = set()
+
+    def visit(file: str, path: tuple[str, ...]) -> None:
+        assert file not in path, " -> ".join((*path[path.index(file) :], file))
+        if file not in done:
+            for other in graph[file] - {file}:
+                visit(other, (*path, file))
+            done.add(file)
+
+    for file in graph:
+        visit(file, ())
+
+
+def test_nothing_but_the_command_line_imports_it() -> None:
+    assert [name for name in ROOMS if "cli" in imported(name)] == []
 
 
 def test_this_test_sees_violations() -> None:
     source = "if TYPE_CHECKING:\n    import rasterio\nelse:\n    import geopandas\ndef f():\n    from rosgeo.cli import main\n"
     assert list(imports(ast.parse(source))) == [(4, "geopandas"), (6, "rosgeo.cli.main")]
-    for home, name in [("model", "pyproj"), ("inference", "rosgeo.geometry.plan"), ("run", "rosgeo.training.loop"),
+    for home, name in [("model", "pyproj"), ("inference", "rosgeo.raster.source"), ("run", "rosgeo.training.loop"),
                        ("training", "rasterio"), ("vector", "rasterio.open"), ("geometry", "torch"), ("raster", "rosgeo.pictures.preview"),
                        ("run", "rosgeo.segment")]:  # fmt: skip
-        assert violation(home, name)
+        assert violation(home, name), (home, name)
     for home, name in [
         ("inference", "rosgeo.geometry.windows.CropWindow"),
         ("vector", "rasterio.features.shapes"),
         ("cli", "rosgeo.pictures.preview"),
     ]:
-        assert not violation(home, name)
+        assert not violation(home, name), (home, name)
+
+
+def test_the_picture_is_of_today() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert text == with_picture(text), "draw it anew: python -m tests.rooms"
+    # Where the other page takes it from.
+    assert "--8<-- CONTRIBUTING.md # How the code is built" in (ROOT.parent / "docs/about/architecture.md").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_a_room_stands_above_all_that_it_imports() -> None:
+    floor = {name: n for n, names in enumerate(floors()) for name in names}
+    assert all(floor[other] < floor[name] for name in ROOMS for other in imported(name))
+    assert floor["errors"] == 0
 
 
 @pytest.mark.parametrize(
     ("rooms", "unwanted"),
     [
         ("errors types geometry", "torch rasterio geopandas pyogrio"),
-        ("errors types model inference training", "rasterio geopandas pyogrio rioxarray"),
+        ("errors types model inference labelled evaluation training", "rasterio geopandas pyogrio rioxarray"),
     ],
 )
 def test_what_is_loaded_in_the_end(rooms: str, unwanted: str) -> None:
     """The same at run time, with all that the imports import."""
     modules = [
-        f"rosgeo.{f.removesuffix('.py').replace('/', '.').removesuffix('.__init__')}" for f in FILES if room_of(f) in rooms.split()
+        f"rosgeo.{f.removesuffix('.py').replace('/', '.').removesuffix('.__init__')}"
+        for f in FILES
+        if room_of(f.removesuffix(".py")) in rooms.split()
     ]
     program = f"import sys, {', '.join(modules)}\nprint(*sorted(set({unwanted.split()}) & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

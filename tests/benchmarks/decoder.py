@@ -18,7 +18,7 @@ from rosgeo.model.hq_decoder import HQMaskDecoder
 from rosgeo.model.two_way import TwoWayTransformer
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.test_hq_decoder import published
+from tests.model.test_hq_decoder import published
 
 SIZES = {"depth": 2, "embedding_dim": 256, "mlp_dim": 2048, "num_heads": 8}
 

@@ -41,8 +41,8 @@ from rosgeo.types import Crop, ObjectMask
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.test_checkpoints import hq_state
-from tests.test_hq_decoder import published
+from tests.model.test_checkpoints import hq_state
+from tests.model.test_hq_decoder import published
 
 SIDE, DIM, GLOBAL = 1024, 768, (2, 5, 8, 11)
 

@@ -200,7 +200,7 @@ def test_the_loop_correct_train_segment(result: Path, scene: Path, tmp_path: Pat
     only = DataSource(kind="raster", raster=str(scene), labels=str(result), where="rosgeo_status = 'corrected'")
     assert len(read_labels(only)[0]) == 3
 
-    config = Path(__file__).parents[1] / "configs" / "train" / "fine-tune.yaml"
+    config = Path(__file__).parents[2] / "configs" / "train" / "fine-tune.yaml"
     sets: dict[str, Any] = {
         "data.train.0.raster": scene, "data.train.0.labels": result, "data.split": "null", "init.model": tiny_model,
         "output": tmp_path / "tuned", "model.input_size": 112, "stages.live.samples": 4, "stages.live.batch_size": 2,

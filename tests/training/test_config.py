@@ -12,7 +12,7 @@ from rosgeo.labelled.config import DataSource
 from rosgeo.training.config import CachedStage, InitConfig, LiveStage
 from rosgeo.training.parse import build_config, read_config
 
-CONFIGS = Path(__file__).parents[1] / "configs" / "train"
+CONFIGS = Path(__file__).parents[2] / "configs" / "train"
 SHIPPED = sorted(CONFIGS.glob("*.yaml"))
 SIMPLE = {"train": "a", "val": "b", "backbone": "c.safetensors"}
 

@@ -132,7 +132,7 @@ def in_browser(
     """What the browser's end sends and shows when it is used."""
     assert CHROMIUM is not None
     state = {key: getattr(widget, key) for key in ("scene", "detail", "draft", "rows", "message", "path", "height")}
-    module = b64encode((Path(__file__).parents[1] / "rosgeo" / "interactive" / "widget" / "widget.js").read_bytes()).decode()
+    module = b64encode((Path(__file__).parents[2] / "rosgeo" / "interactive" / "widget" / "widget.js").read_bytes()).decode()
     page = Path(__file__).with_name("widget_page.html").read_text(encoding="utf-8")
     values = {
         "STATE": json.dumps(state),

@@ -36,10 +36,10 @@ from rosgeo.types import Crop, ObjectMask
 from rosgeo.vector.layers.read import read_boxes
 from rosgeo.vector.polygonize import OutlineOptions
 
+from tests.cli.test_segment import done
 from tests.cli_site import Site
 from tests.conftest import EllipseSegmenter, WriteRaster, px_boxes
 from tests.qgis_site import in_qgis, needs_qgis
-from tests.test_cli_segment import done
 
 HEIGHT, WIDTH = 90, 140
 SHAPES = (
@@ -457,7 +457,7 @@ def test_boxes_drawn_in_qgis(
 ) -> None:
     """A layer as QGIS makes one, without a CRS and with the one that a project happens to have, through the Processing script."""
     needs_qgis()
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     there = tmp_path / "profiles" / "default"
     there.mkdir(parents=True)
     assert cli("qgis", "install", "--profile", there).exit_code == 0

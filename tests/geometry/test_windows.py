@@ -17,7 +17,7 @@ from rosgeo.geometry.plan import Plan, make_plan
 from rosgeo.geometry.windows import CropPolicy, auto_window, clip_box, decimation_of, paper_window, plan_window
 from rosgeo.types import Boxes, CropWindow, FloatArray
 
-GOLDEN: list[dict[str, Any]] = json.loads((Path(__file__).parent / "data" / "golden_crops.json").read_text())
+GOLDEN: list[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "data" / "golden_crops.json").read_text())
 GOLDEN_CASES = [
     pytest.param(group, case, id=f"{group['width']}x{group['height']}-{i}")
     for group in GOLDEN

@@ -19,7 +19,7 @@ from rosgeo.model.network import SAM_CONFIGS, RosSam
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tests.test_hq_decoder import published
+from tests.model.test_hq_decoder import published
 
 SIDE, DIM, DEPTH = 128, 32, 3
 

@@ -37,7 +37,7 @@ def test_the_script_in_qgis(
     tmp_path: Path, tiny_model: Path, write_raster: WriteRaster, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needs_qgis()
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     monkeypatch.setenv("PYTHONPATH", str(root))
     there = profile(tmp_path, cli)
     scene = write_raster()

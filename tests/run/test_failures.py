@@ -25,7 +25,7 @@ from rosgeo.types import ObjectMask
 
 from tests.cli_site import Site
 from tests.conftest import NORTH_UP, EllipseSegmenter, WriteRaster, px_boxes, small_files
-from tests.test_resume import assert_same
+from tests.run.test_resume import assert_same
 
 COUNT, SIDE = 300, 1600
 

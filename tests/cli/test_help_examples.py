@@ -24,8 +24,8 @@ from rosgeo.training.loop import TrainResult
 from tests.clip_site import picture, write_frames, write_video
 
 DEMO = Path(rosgeo.demo.__file__).parent
-ROOT = Path(__file__).parent.parent
-TRACKS = Path(__file__).parent / "data" / "tracks"
+ROOT = Path(__file__).parents[2]
+TRACKS = Path(__file__).parents[1] / "data" / "tracks"
 Cli = Callable[..., Result]
 
 NEEDS_MORE = {
@@ -145,7 +145,7 @@ def test_example_runs_as_printed(example: str, folder: Path, cli: Cli, monkeypat
         monkeypatch.setitem(registry.EMBEDDED, registry.DEFAULT_MODEL, tiny_model)
         monkeypatch.delitem(registry.SERVED_AT, registry.DEFAULT_MODEL)
     if arguments[0] == "train":
-        # Up to where the configuration is read and checked; tests/test_training_run.py trains.
+        # Up to where the configuration is read and checked; tests/training/test_run.py trains.
         monkeypatch.setattr(loop, "train", lambda *_, **__: TrainResult(weights=Path("w.safetensors"), final={}, steps=0))
     if arguments[0] == "info" or "--overwrite" in arguments:
         assert cli("segment", "scene.tif", "boxes.gpkg", "-o", "roofs.gpkg", "-q").exit_code == 0

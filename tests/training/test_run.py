@@ -35,8 +35,8 @@ from rosgeo.training.stream import Batch
 from rosgeo.training.updates import TrainingPass, loss_and_figures, rate_at, silent_parameters, turn_of
 from rosgeo.training.validation import served
 
-from tests.test_training_config import SHIPPED
-from tests.test_training_data import write_scene
+from tests.labelled.test_data import write_scene
+from tests.training.test_config import SHIPPED
 from tests.training_site import tiny_run, write_backbone, write_coco, write_masks
 
 

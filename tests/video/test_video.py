@@ -43,8 +43,8 @@ from rosgeo.video.propagate import carry_mask
 
 from tests.clip_site import BOX, make_tracks, moving_tracks, picture, write_frames, write_video
 from tests.conftest import EllipseSegmenter, WriteRaster
-from tests.test_checkpoints import BOXES, IMAGE, SIDE, assert_close, small_sam
-from tests.test_lora import tiny_sam
+from tests.model.test_checkpoints import BOXES, IMAGE, SIDE, assert_close, small_sam
+from tests.model.test_lora import tiny_sam
 
 
 def run(frames: Any, tracks: Tracks, segmenter: Any = None, video: VideoOptions | None = None, **more: Any) -> VideoRun:

@@ -19,7 +19,7 @@ from rosgeo.vector.layers.write import write_results
 
 from tests.cli_site import Site
 from tests.conftest import WriteRaster
-from tests.test_formats import GRID, RECORD, result_of
+from tests.vector.test_formats import GRID, RECORD, result_of
 
 DEMO = Path(rosgeo.demo.__file__).parent
 Cli = Callable[..., Result]

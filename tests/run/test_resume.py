@@ -210,7 +210,7 @@ import sys, time
 sys.path.insert(0, {root!r})
 from pathlib import Path
 from tests.conftest import EllipseSegmenter
-from tests.test_resume import many_boxes
+from tests.run.test_resume import many_boxes
 from rosgeo.run.pipeline import SegmentOptions, segment_run
 
 class Slow(EllipseSegmenter):
@@ -231,7 +231,7 @@ def test_a_run_that_is_killed_again_and_again_gives_what_it_gives_in_one_go(
     monkeypatch.chdir(tmp_path)
     whole = run(write_raster(), tmp_path / "whole.gpkg", EllipseSegmenter())
     (tmp_path / "out.gpkg").write_bytes(b"old")
-    program = PROGRAM.format(root=str(Path(__file__).parents[1]))
+    program = PROGRAM.format(root=str(Path(__file__).parents[2]))
     dice, kills, rounds = random.Random(0), 0, 0
     while kills < 20:
         process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
