@@ -14,12 +14,12 @@ import rasterio
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from rosgeo.errors import InputFileNotFoundError, RasterError, UserInputError
+from rosgeo.geometry.crs import crs_label
 from rosgeo.geometry.mapping import AffineMapping, pixel_size_map
 from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.crops import open_reader
 from rosgeo.raster.source import open_source
 from rosgeo.vector.layers.geojson import tail_member
-from rosgeo.vector.layers.read import crs_label
 from rosgeo.vector.orthogonal import ground_scale_m
 
 __all__ = ["describe", "may_be_weights"]

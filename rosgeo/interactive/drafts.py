@@ -9,13 +9,14 @@ from difflib import get_close_matches
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-import geopandas as gpd
 import numpy as np
 import shapely
 from pyproj import CRS
 
 from rosgeo.errors import NoOverlapWarning, OptionError, PixelFrameWarning
 from rosgeo.geometry.boxes import transform_points
+from rosgeo.geometry.crs import parse_crs
+from rosgeo.geometry.place import PIXEL_CRS, Placed, place_geometries
 from rosgeo.geometry.plan import make_plan
 from rosgeo.inference.clicks import click_mask
 from rosgeo.inference.crops import PADDING_RGB
@@ -29,7 +30,6 @@ from rosgeo.run.prompts import Prompts, prompts_of, require_reachable
 from rosgeo.run.tiles import TileRunner
 from rosgeo.types import BoolArray, Crop, CropWindow, FloatArray, ObjectMask, RasterGrid, Status, Tile
 from rosgeo.vector.clicked import clicked_polygon
-from rosgeo.vector.layers.read import PIXEL_CRS, Placed, parse_crs, place_layer
 from rosgeo.vector.polygonize import AnyPolygon, map_precision, polygon_to_map
 
 if TYPE_CHECKING:
@@ -125,10 +125,7 @@ class Drafter:
         said = "box " + " ".join(f"{v:.10g}" for v in corners)
         if not np.isfinite(corners).all() or x0 == x1 or y0 == y1:
             raise OptionError(f"{said}: expected two finite corners with an area between them")
-        frame = gpd.GeoDataFrame(
-            geometry=[shapely.box(*np.minimum(corners[:2], corners[2:]), *np.maximum(corners[:2], corners[2:]))]
-        )
-        placed = self._placed(frame, crs)
+        placed = self._placed(shapely.box(*np.minimum(corners[:2], corners[2:]), *np.maximum(corners[:2], corners[2:])), crs)
         with open_source(self.scene) as source, warnings.catch_warnings():
             # Is an error here, and says the same.
             warnings.simplefilter("ignore", NoOverlapWarning)
@@ -156,7 +153,7 @@ class Drafter:
         with warnings.catch_warnings():
             # What is assumed of coordinates was said of the box.
             warnings.simplefilter("ignore", PixelFrameWarning)
-            placed = self._placed(gpd.GeoDataFrame(geometry=[shapely.Point(x, y)]), crs)
+            placed = self._placed(shapely.Point(x, y), crs)
         point = shapely.get_coordinates(placed.to_map(self.grid)).reshape(1, 2)
         in_crop = place.crop.window.px_to_crop(place.grid.mapping.to_px(point))
         if not (np.isfinite(in_crop).all() and (in_crop >= 0).all() and (in_crop < place.crop.window.size).all()):
@@ -164,11 +161,12 @@ class Drafter:
         points = np.concatenate([draft.points_map, point])
         return self._outlined(replace(draft, points_map=points, positive=np.append(draft.positive, bool(positive))))
 
-    def _placed(self, frame: gpd.GeoDataFrame, crs: str | CRS | None) -> Placed:
+    def _placed(self, shape: shapely.Geometry, crs: str | CRS | None) -> Placed:
         """A box or a point as a user gives it; see `Session`."""
         in_pixels = isinstance(crs, str) and crs.lower() == PIXEL_CRS
-        return place_layer(
-            frame,
+        return place_geometries(
+            np.array([shape], dtype=object),
+            None,
             self.grid,
             georeferenced=self._georeferenced,
             raster_name=self.name,

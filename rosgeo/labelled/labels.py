@@ -15,8 +15,8 @@ from rosgeo.labelled.outlines import join_loops
 from rosgeo.types import FloatArray, RasterGrid
 
 if TYPE_CHECKING:
+    from rosgeo.geometry.place import Placed
     from rosgeo.raster.source import RasterSource
-    from rosgeo.vector.layers.read import Placed
 
 __all__ = ["footprint", "read_labels"]
 
@@ -109,10 +109,11 @@ def _wanted(frame: Any, source: DataSource) -> tuple[Any, int]:
 
 
 def _placed(frame: Any, raster: RasterSource, source: DataSource) -> Placed:
-    from rosgeo.vector.layers.read import place_layer
+    from rosgeo.geometry.place import place_geometries
 
-    return place_layer(
-        frame,
+    return place_geometries(
+        frame.geometry.to_numpy(),
+        frame.crs,
         raster.grid,
         georeferenced=raster.georeferenced,
         raster_name=source.raster,

@@ -10,7 +10,9 @@ import numpy as np
 from affine import Affine
 
 from rosgeo.errors import OptionError
+from rosgeo.geometry.crs import known_crs
 from rosgeo.geometry.mapping import AffineMapping
+from rosgeo.geometry.place import place_geometries
 from rosgeo.geometry.windows import MAX_READ_SIDE, decimation_of
 from rosgeo.inference.crops import PADDING_RGB
 from rosgeo.raster.bands import parse_bands, parse_stretch
@@ -18,7 +20,7 @@ from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource
 from rosgeo.raster.upright import upright_source
 from rosgeo.types import BoolArray, CropWindow, FloatArray, RasterGrid, UInt8Array
-from rosgeo.vector.layers.read import known_crs, place_layer, read_boxes
+from rosgeo.vector.layers.read import read_boxes
 from rosgeo.vector.layers.style import SCORE_CLASSES
 
 if TYPE_CHECKING:
@@ -165,8 +167,9 @@ def boxes_on(frame: gpd.GeoDataFrame, source: RasterSource) -> Any:
     """Boxes, geometries (N,) in the map frame of a raster; without CRS it takes them as `rosgeo.segment` does, whatever CRS they have."""
     if source.grid.crs is not None:
         return on_grid(frame, source.grid)
-    placed = place_layer(
-        frame.set_crs(None, allow_override=True),
+    placed = place_geometries(
+        frame.geometry.to_numpy(),
+        None,
         source.grid,
         georeferenced=source.georeferenced,
         raster_name=source.name,

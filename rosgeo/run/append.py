@@ -15,9 +15,9 @@ import pandas as pd
 import shapely
 
 from rosgeo.errors import OptionError, OutputError
+from rosgeo.geometry.crs import crs_label
 from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid
 from rosgeo.vector.layers.gpkg import PROMPTS_LAYER
-from rosgeo.vector.layers.read import crs_label
 from rosgeo.vector.layers.write import read_record, read_written
 from rosgeo.vector.result import RESULT_COLUMNS
 
@@ -54,6 +54,10 @@ class ExistingResult:
         """The prompts (N, 4) in the pixel frame of a raster; NaN for what was no box."""
         bounds: FloatArray = shapely.bounds(shapely.transform(self.prompts_map, grid.mapping.to_px))
         return bounds
+
+    def lacks(self, frame: gpd.GeoDataFrame, boxes_px: Boxes, grid: RasterGrid) -> BoolArray:
+        """Which rows (N,) of a layer, with their boxes in the pixel frame of a raster, this result does not hold; see `new_boxes`."""
+        return new_boxes(boxes_px.xyxy, self.boxes_px(grid), row_labels(frame), row_labels(self.result))
 
     def require_same(self, facts: dict[str, Any], scene: str) -> None:
         """Raise OptionError, with what changed, where a run would not give the rows that this result holds."""

@@ -57,7 +57,7 @@ def estimate_run(
         windows = [window for tile in tiles for window in tile.windows]
         itemsize = sum(np.dtype(reader.source.dtypes[band - 1]).itemsize for band in set(reader.bands))
         figures: dict[str, Any] = {
-            "boxes": len(ready.frame),
+            "boxes": len(ready.layer),
             "planned": ready.plan.planned,
             "invalid": int(ready.plan.invalid.sum()),
             "outside": int(ready.plan.outside.sum()),

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rosgeo.errors import OptionError
+from rosgeo.geometry.crs import crs_label
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.crops import Resampling
 from rosgeo.model.registry import DEFAULT_MODEL
 from rosgeo.raster.bands import parse_bands
 from rosgeo.run.prompts import Axes
 from rosgeo.types import YAxis
-from rosgeo.vector.layers.read import crs_label
 from rosgeo.vector.polygonize import OutlineOptions
 
 if TYPE_CHECKING:

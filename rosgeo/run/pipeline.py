@@ -287,19 +287,19 @@ def segment_run(
     with open_source(scene) as opened:
         picture = Picture(Path(opened.name).name, opened.grid, class_column)
         ready = prepare(opened, boxes, options, outputs, existing, class_column)
-        frame, prompts, reader, source = ready.frame, ready.prompts, ready.reader, ready.prompts.source
+        layer, prompts, reader, source = ready.layer, ready.prompts, ready.reader, ready.prompts.source
         segmenter = segmenter or open_segmenter(options)
         facts = describe_run(options, segmenter, reader.bands, reader.stretch, prompts.axes)
         if existing is not None:
             existing.require_same(facts, source.name)
         journal = None
         if outputs:
-            deciding = run_fingerprint(facts, source, scene, prompts.boxes_px, frame)
+            deciding = run_fingerprint(facts, source, scene, prompts.boxes_px, layer.frame)
             journal = Journal(outputs[0], deciding, resume=resume)
         finished = {} if journal is None else journal.finished
         objects = _skipped(ready.plan) + [result for results in finished.values() for result in results]
         tiles = [(number, tile) for number, tile in enumerate(ready.plan.tiles) if number not in finished]
-        counter = ProgressCounter(len(frame), objects, progress)
+        counter = ProgressCounter(len(layer), objects, progress)
         try:
             # Closed before the scene is: a reading thread that still goes would read from a data set that is gone.
             with resume_hint(journal), closing(_work(tiles, scene, prompts, reader, segmenter, options, client)) as work:
@@ -310,16 +310,16 @@ def segment_run(
             if journal is not None:
                 journal.close()
     objects = simplify_together(objects, source.grid, options.outline)
-    result = assemble_result(frame, objects, source.grid.crs, segmenter.model.name, out_crs=ready.out_crs, rows=ready.rows)
+    result = assemble_result(layer.frame, objects, source.grid.crs, segmenter.model.name, out_crs=ready.out_crs, rows=layer.rows)
     boxes_px = prompts.boxes_px
     if existing is not None:
         result, boxes_px = add_to(existing, result), existing.joined(boxes_px, source.grid)
     record = run_record(
         **facts,
-        inputs={"scene": source.name, "boxes": ready.boxes_name},
+        inputs={"scene": source.name, "boxes": layer.name},
         objects=len(result),
         counts=dict(Counter(result["rosgeo_status"])),
-        **({} if existing is None else {"added": len(frame), "added_to": existing.runs}),
+        **({} if existing is None else {"added": len(layer), "added_to": existing.runs}),
         seconds=time.monotonic() - started,
     )
     if outputs:

@@ -12,14 +12,14 @@ import shapely
 
 from rosgeo.errors import CRSMismatchError, NoOverlapWarning, OptionError
 from rosgeo.geometry.boxes import boxes_to_px, on_raster, transform_points, usable_geometries
+from rosgeo.geometry.crs import crs_label
 from rosgeo.geometry.mapping import pixel_size_map
+from rosgeo.geometry.place import Placed, place_geometries
 from rosgeo.raster.source import RasterSource
 from rosgeo.raster.upright import UprightSource, upright_source
 from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid, YAxis
-from rosgeo.vector.layers.read import Placed, crs_label, place_layer
 
 if TYPE_CHECKING:
-    import geopandas as gpd
     from pyproj import CRS
 
 __all__ = ["Axes", "Prompts", "place_boxes", "prompts_of", "require_reachable"]
@@ -59,7 +59,8 @@ class Prompts:
 
 def place_boxes(
     source: RasterSource,
-    frame: gpd.GeoDataFrame,
+    geometries: npt.NDArray[Any],
+    crs: Any,
     *,
     boxes_name: str,
     boxes_crs: str | CRS | None = None,
@@ -67,9 +68,10 @@ def place_boxes(
     axes: Axes = "auto",
     resample: bool = True,
 ) -> Prompts:
-    """Bring a layer's boxes to pixels: `place_layer` and then `prompts_of`; see there."""
-    placed = place_layer(
-        frame,
+    """Bring a layer's boxes to pixels: `place_geometries` and then `prompts_of`; see there."""
+    placed = place_geometries(
+        geometries,
+        crs,
         source.grid,
         georeferenced=source.georeferenced,
         raster_name=source.name,

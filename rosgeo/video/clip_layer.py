@@ -10,9 +10,10 @@ import numpy as np
 import shapely
 
 from rosgeo.errors import CRSMismatchError, TracksError
+from rosgeo.geometry.crs import crs_label
 from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines
 from rosgeo.types import BoolArray, FloatArray
-from rosgeo.vector.layers.read import crs_label, read_boxes
+from rosgeo.vector.layers.read import read_boxes
 from rosgeo.vector.polygonize import polygon_to_px
 
 if TYPE_CHECKING:

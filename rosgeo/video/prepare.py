@@ -16,13 +16,13 @@ from rosgeo.clips.frames import FrameSequence, open_frames
 from rosgeo.clips.georef import read_georef
 from rosgeo.errors import BoxesError, FrameWarning, OptionError, RasterError
 from rosgeo.geometry.boxes import BOX_GRID_PX
+from rosgeo.geometry.crs import parse_crs
 from rosgeo.geometry.plan import make_plan
 from rosgeo.run.options import SegmentOptions
 from rosgeo.run.prompts import require_reachable
 from rosgeo.tracks.match import FrameNumbers, number_frames
 from rosgeo.tracks.values import BOX_COLUMNS, Tracks
 from rosgeo.types import BoolArray, Boxes, FloatArray, IntArray, RasterGrid
-from rosgeo.vector.layers.read import parse_crs
 from rosgeo.vector.layers.write import check_columns
 from rosgeo.vector.result import ObjectResult, refuse_clashing_columns
 from rosgeo.video.frame_tiles import FrameTile

@@ -88,7 +88,8 @@ def test_a_raster_gives_training_the_tensors_of_inference(
     source = replace(write_scene(tmp_path, write_raster, transform), stretch="percentile:1,99", bands="3,2,1")
     objects, _ = read_source(source)
     with open_source(source.raster) as opened:
-        prompts = place_boxes(opened, read_boxes(source.labels), boxes_name="labels")
+        layer = read_boxes(source.labels)
+        prompts = place_boxes(opened, layer.geometry.to_numpy(), layer.crs, boxes_name="labels")
         plan = make_plan(prompts.boxes_px, prompts.usable, prompts.source.grid.shape, CropPolicy(factor=2.0))
         reader = open_reader(prompts.source, bands=(3, 2, 1), stretch=parse_stretch(source.stretch), padding_rgb=PADDING_RGB)
         crops = [

@@ -172,7 +172,8 @@ def _ids(values: Any, name: str) -> list[str]:
 
 def _map_crs(own: Any, boxes_crs: str | None) -> CRS | None:
     """The layer's CRS where that is one of a map; None for pixels, whose CRS is none or one of GeoPackage's undefined ones."""
-    from rosgeo.vector.layers.read import PIXEL_CRS, known_crs, parse_crs
+    from rosgeo.geometry.crs import known_crs, parse_crs
+    from rosgeo.geometry.place import PIXEL_CRS
 
     if boxes_crs is not None:
         return None if boxes_crs.lower() == PIXEL_CRS else parse_crs(boxes_crs, "--boxes-crs")

@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
-import numpy.typing as npt
 import pyogrio
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
-from pyproj import CRS
-from pyproj.exceptions import CRSError
 
-from rosgeo.errors import BoxesError, CRSMismatchError, InputFileNotFoundError, OptionError, PixelFrameWarning
-from rosgeo.geometry.boxes import flip_y, points_up, transform_points
-from rosgeo.types import FloatArray, RasterGrid, YAxis
+from rosgeo.errors import BoxesError, InputFileNotFoundError, OptionError
 from rosgeo.vector.layers.gpkg import outlines_layer
 
-__all__ = ["PIXEL_CRS", "Placed", "check_frames", "crs_label", "known_crs", "parse_crs", "place_layer", "read_boxes"]
-
-PIXEL_CRS = "pixel"
-"""Value of ``boxes_crs`` for coordinates in pixels of the raster."""
+__all__ = ["read_boxes"]
 
 _PARQUET = (".parquet", ".geoparquet", ".pq")
-
-
-def parse_crs(text: str | CRS, option: str) -> CRS:
-    """A CRS from anything that pyproj takes; raises OptionError naming `option`."""
-    try:
-        crs = CRS.from_user_input(text)
-    except CRSError as error:
-        raise OptionError(f"{option} {str(text)!r} is no CRS that PROJ knows; expected something like EPSG:32650") from error
-    if not (crs.is_projected or crs.is_geographic):
-        raise OptionError(f"{option} {str(text)!r} ({crs.name}) is no CRS of a map; expected a projected or a geographic one")
-    return crs
 
 
 def read_boxes(boxes: str | Path | gpd.GeoDataFrame, *, layer: str | None = None, where: str | None = None) -> gpd.GeoDataFrame:
@@ -146,168 +125,6 @@ def _require_polygons(frame: gpd.GeoDataFrame, name: str) -> None:
             f"{name} holds {' and '.join(found)} geometries ({len(wrong)} of {len(frame)} rows, first in row {wrong[0]}); "
             "expected polygons. Buffer points or lines to polygons first."
         )
-
-
-def known_crs(crs: Any) -> CRS | None:
-    """A layer's CRS; None where it has none, or one of those that a GeoPackage calls undefined."""
-    known = None if crs is None else CRS.from_user_input(crs)
-    return None if known is None or known.name.lower().startswith("undefined ") else known
-
-
-def check_frames(
-    frame: gpd.GeoDataFrame, boxes_crs: str | CRS | None, raster_crs: CRS | None, raster_name: str, boxes_name: str
-) -> tuple[CRS | None, bool]:
-    """Which CRS the boxes are in, and whether they are in pixels.
-
-    Parameters
-    ----------
-    frame : GeoDataFrame
-        The boxes.
-    boxes_crs : str or CRS, optional
-        The user's word on a layer without CRS; ``"pixel"`` for pixel coordinates.
-    raster_crs : CRS or None
-        Of the raster.
-    raster_name, boxes_name : str
-        For messages.
-
-    Returns
-    -------
-    crs : CRS or None
-        Of the boxes; None where they are in the raster's own frame.
-    in_pixels : bool
-        True where box coordinates are pixels.
-
-    Raises
-    ------
-    CRSMismatchError
-        Only one of raster and boxes has a CRS, or `boxes_crs` contradicts the layer.
-    """
-    if boxes_crs is not None and str(boxes_crs).lower() == PIXEL_CRS:
-        return None, True
-    own = known_crs(frame.crs)
-    if boxes_crs is not None:
-        given = parse_crs(boxes_crs, "--boxes-crs")
-        if own is not None and not own.equals(given, ignore_axis_order=True):
-            raise CRSMismatchError(
-                f"{boxes_name} is in {crs_label(own)}, but --boxes-crs says {crs_label(given)}. Leave --boxes-crs out, or mend the file."
-            )
-        own = given
-    if own is None and raster_crs is not None:
-        raise CRSMismatchError(
-            f"{boxes_name} has no CRS, but {raster_name} is in {crs_label(raster_crs)}. Set it in the file, or pass "
-            f"--boxes-crs {crs_label(raster_crs)} (or --boxes-crs pixel for pixel coordinates)."
-        )
-    if own is not None and raster_crs is None:
-        raise CRSMismatchError(
-            f"{raster_name} has no CRS, but {boxes_name} is in {crs_label(own)}. Georeference the raster (gdal_edit.py -a_srs), or "
-            "pass --boxes-crs pixel if the boxes are in pixels."
-        )
-    return own, own is None
-
-
-@dataclass(frozen=True)
-class Placed:
-    """Polygons, and what their coordinates are on a raster.
-
-    Attributes
-    ----------
-    geometries : object array (N,) of shapely polygons, multipolygons or None
-    crs : CRS or None
-        Of the geometries; None where they are in pixels, or in the raster's own frame.
-    in_pixels : bool
-        They are in the raster's pixel frame, with y downwards.
-    """
-
-    geometries: npt.NDArray[Any]
-    crs: CRS | None
-    in_pixels: bool
-
-    def to_map(self, grid: RasterGrid) -> npt.NDArray[Any]:
-        """The geometries (N,) in the raster's map frame."""
-
-        def move(points: FloatArray) -> FloatArray:
-            return grid.mapping.to_map(points) if self.in_pixels else transform_points(points, self.crs, grid.crs)
-
-        moved: npt.NDArray[Any] = shapely.transform(self.geometries, move)
-        return moved
-
-
-def place_layer(
-    frame: gpd.GeoDataFrame,
-    grid: RasterGrid,
-    *,
-    georeferenced: bool,
-    raster_name: str,
-    boxes_name: str,
-    boxes_crs: str | CRS | None = None,
-    y_axis: YAxis = "auto",
-) -> Placed:
-    """Find out what a layer's coordinates are on a raster.
-
-    Parameters
-    ----------
-    frame : GeoDataFrame (N rows)
-    grid : RasterGrid
-        Of the raster as it is stored.
-    georeferenced : bool
-        See `RasterSource`.
-    raster_name, boxes_name, boxes_crs
-        See `check_frames`.
-    y_axis : {"auto", "down", "up"}
-        Of coordinates in pixels; see `points_up`.
-
-    Returns
-    -------
-    Placed
-        Where neither raster nor layer has a CRS, the coordinates are pixels, or those of the raster's own map frame, which is where QGIS
-        shows it. Without a transform the sign of y tells one from the other. With one, they are those of the transform where the centres of
-        more geometries lie on the raster so than as pixels.
-
-    Raises
-    ------
-    CRSMismatchError, BoxesError
-        See `check_frames` and `points_up`.
-
-    Warns
-    -----
-    PixelFrameWarning
-        The raster has a transform but no CRS; see also `points_up`.
-    """
-    crs, in_pixels = check_frames(frame, boxes_crs, grid.crs, raster_name, boxes_name)
-    geometries = frame.geometry.to_numpy()
-    if not in_pixels:
-        return Placed(geometries, crs, False)
-    if georeferenced and boxes_crs is None:
-        on_map = y_axis == "auto" and _lie_on_map(geometries, grid)
-        warnings.warn(
-            f"{raster_name} has a transform but no CRS: the boxes are taken as {'coordinates of that transform' if on_map else 'pixels'}. "
-            "Pass --boxes-crs pixel to say that they are pixels, or give both a CRS.",
-            PixelFrameWarning,
-            stacklevel=6,
-        )
-        if on_map:
-            return Placed(geometries, None, False)
-    if not points_up(geometries, y_axis, boxes_name):
-        return Placed(geometries, None, True)
-    return Placed(shapely.transform(geometries, flip_y), None, True) if georeferenced else Placed(geometries, None, False)
-
-
-def _lie_on_map(geometries: npt.NDArray[Any], grid: RasterGrid) -> bool:
-    """Whether the centres of more geometries lie on the raster in its map frame than as pixels."""
-    bounds = shapely.bounds(geometries)
-    centres = (bounds[:, :2] + bounds[:, 2:]) / 2
-    centres = centres[np.isfinite(centres).all(axis=1)]
-    with np.errstate(invalid="ignore"):
-        on_map, as_pixels = (
-            int(((px >= 0) & (px <= (grid.width, grid.height))).all(axis=1).sum()) for px in (grid.mapping.to_px(centres), centres)
-        )
-    return on_map > as_pixels
-
-
-def crs_label(crs: CRS) -> str:
-    """The code of a CRS, or its name where it has none."""
-    authority = crs.to_authority()
-    return ":".join(authority) if authority else crs.name
 
 
 def _short(error: Any) -> str:
