@@ -49,14 +49,14 @@ def needs_qgis() -> None:
 
 
 def in_qgis(tmp_path: Path, name: str, **arguments: Any) -> Any:
-    """What a function of ``qgis_inside.py`` returns, called in QGIS's Python."""
+    """What a function of ``qgis/qgis_inside.py`` returns, called in QGIS's Python."""
     given, answer = tmp_path / "qgis_in.json", tmp_path / "qgis_out.json"
     given.write_text(json.dumps(arguments), encoding="utf-8")
     answer.unlink(missing_ok=True)
     home = tmp_path / "qgis_home"
     home.mkdir(exist_ok=True)
     environment = {**_CLEAN, "QT_QPA_PLATFORM": "offscreen", "HOME": str(home), "XDG_RUNTIME_DIR": str(home), "LC_ALL": "C.UTF-8"}
-    command = [PYTHON, str(Path(__file__).with_name("qgis_inside.py")), name, str(given), str(answer)]
+    command = [PYTHON, str(Path(__file__).parent / "qgis" / "qgis_inside.py"), name, str(given), str(answer)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=900)
     assert answer.exists(), done.stdout + done.stderr
     return json.loads(answer.read_text(encoding="utf-8"))
