@@ -140,9 +140,11 @@ def _pixel_outline(logits: Float32Array, window: CropWindow) -> Any:
     means = logits.reshape(cells, step, cells, step).mean(axis=(1, 3))
     inside = (means > 0).astype(np.uint8)
     scale = window.size / cells
-    transform = Affine(scale, 0, window.col_off, 0, scale, window.row_off)
-    shapes = rasterio.features.shapes(inside, mask=inside.astype(bool), connectivity=4, transform=transform)
-    return shapely.union_all([shapely.geometry.shape(geometry) for geometry, _ in shapes])
+    # A transform that is the identity makes rasterio warn of a raster without georeferencing, and this runs in threads, where a filter of
+    # warnings that somebody else sets makes an error of it. So cells are counted from 1 here.
+    shapes = rasterio.features.shapes(inside, mask=inside.astype(bool), connectivity=4, transform=Affine.translation(1, 1))
+    cells_from_1 = shapely.union_all([shapely.geometry.shape(geometry) for geometry, _ in shapes])
+    return shapely.transform(cells_from_1, lambda points: (points - 1) * scale + (window.col_off, window.row_off))
 
 
 def _polygons(geometry: Any) -> list[Polygon]:

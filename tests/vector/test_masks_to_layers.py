@@ -89,6 +89,13 @@ def test_pixel_outline_of_a_square_is_exact(cells: int) -> None:
     assert shapely.get_num_coordinates(polygon) == 5
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_crop_in_the_corner_of_a_raster_warns_of_nothing() -> None:
+    """Its cells are those of the raster: rasterio took the identity for a raster without georeferencing."""
+    polygon = outline(mask_of(rectangle(11, 7, 23, 31), window=CropWindow(0, 0, 40)), outline="pixel")
+    assert polygon.equals(shapely.box(11, 7, 23, 31))
+
+
 def test_cells_finer_or_coarser_than_pixels() -> None:
     for window, cells in ((WINDOW, 4), (CropWindow(-7, 1003, 80), 0.5)):
         polygon = outline(mask_of(disc(20.3, 19.8, 8), cells, window))  # type: ignore[arg-type]
