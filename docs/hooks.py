@@ -5,14 +5,18 @@
 - Pictures that other folders hold (`PICTURES`).
 - ``notebooks/*.ipynb``, where there are any, as pages. They are stored without outputs: with ``ROSGEO_DOCS_EXECUTE=1`` (as `make docs`
   sets it) they are run first, in a folder that is thrown away.
+- A page of the reference for each room of the code: the public names of its ``__init__.pyi``.
 - The examples in a command's help, which click marks with a backspace, as blocks of code.
 """
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
 import os
 import re
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -50,11 +54,15 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     notebooks = [{_title(path): f"notebooks/{path.stem}.md"} for path in sorted(NOTEBOOKS.glob("*.ipynb"))]
     if notebooks:
         config.nav.insert(3, {"Notebooks": notebooks})
+    reference = next(entry["Python API"] for entry in config.nav if "Python API" in entry)
+    reference += [{f"rosgeo.{package}": f"api/{package}.md"} for package in room_pages()]
     return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add pictures and notebooks."""
+    """Add pictures, notebooks, and the reference's pages."""
+    for package, text in room_pages().items():
+        files.append(File.generated(config, f"api/{package}.md", content=text))
     for name, path in PICTURES.items():
         files.append(File.generated(config, name, abs_src_path=str(ROOT / path)))
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
@@ -63,6 +71,30 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for name, data in pictures.items():
             files.append(File.generated(config, f"notebooks/{name}", content=data))
     return files
+
+
+def room_pages() -> dict[str, str]:
+    """The pages of rooms and of rooms within them, by their names below ``rosgeo.``; the rooms nearest to a user first."""
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    rooms = importlib.import_module("tests.rooms").ROOMS
+    pages = {}
+    for room in reversed(rooms):
+        for stub in sorted((ROOT / "rosgeo" / room).rglob("__init__.pyi")):
+            package = ".".join(stub.parent.relative_to(ROOT / "rosgeo").parts)
+            pages[package] = _room_page(package, stub)
+    return pages
+
+
+def _room_page(package: str, stub: Path) -> str:
+    what = ast.get_docstring(ast.parse(stub.with_suffix(".py").read_text(encoding="utf-8"))) or ""
+    nodes = ast.parse(stub.read_text(encoding="utf-8")).body
+    homes = {alias.name: node.module for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    names = "\n".join(
+        f"::: rosgeo.{package}.{home}.{name}\n    options:\n      heading: rosgeo.{package}.{name}\n      toc_label: {name}\n"
+        for name, home in sorted(homes.items(), key=lambda item: (item[0].isupper(), item[0].lower()))
+    )
+    return f"# rosgeo.{package}\n\n{what}\n\n{names}"
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

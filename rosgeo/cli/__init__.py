@@ -1,1 +1,3 @@
-"""The command line: one file a command. Nothing heavy is imported before a command runs."""
+"""The command line: one file a command. Nothing heavy is imported before a command runs. What is public are the commands themselves."""
+
+__all__: list[str] = []

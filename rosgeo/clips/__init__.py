@@ -1,1 +1,7 @@
 """A clip as a sequence of rasters: files, or a video file that is decoded frame by frame."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,7 @@
 """Map <-> pixel, box reprojection, crop windows and the plan: arithmetic without files and without torch."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,7 @@
 """Crop batches to masks: device, precision, batching. Knows nothing of maps or files."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

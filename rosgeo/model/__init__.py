@@ -1,1 +1,7 @@
 """The networks: encoders, HQ decoder, weights files, the registry of names. No geospatial import."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

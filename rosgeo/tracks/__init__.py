@@ -1,1 +1,7 @@
 """Tracked boxes and outlines, frame by frame: the values, and the formats that tracking and segmentation sets use."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

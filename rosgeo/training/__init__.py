@@ -1,1 +1,7 @@
-"""Data, augmentation, losses, loop and evaluation. The line from scene to polygons never imports this room."""
+"""How a model learns: configuration, samples, losses, loop, state, report. The line from scene to polygons never imports this room."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,7 @@
 """Layers in files: boxes read, results written, in the format of each."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
