@@ -55,6 +55,8 @@ answer() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _rosgeo_com
 answer rosgeo se
 answer rosgeo segment --orth
 answer rosgeo segment --crop p
+answer rosgeo video --mask-token h
+answer rosgeo evaluate --no-b
 complete -p rosgeo
 """
     folder = tmp_path / "bin"
@@ -68,12 +70,18 @@ complete -p rosgeo
     run = subprocess.run([bash, "--norc", "-c", program], capture_output=True, text=True, check=False, env=environment)
     assert run.stderr == ""
     words = run.stdout.splitlines()
-    assert words[:3] == ["segment", "--orthogonal", "paper"]
-    assert "_rosgeo_completion" in words[3]
+    assert words[:5] == ["segment", "--orthogonal", "paper", "hq", "--no-baselines"]
+    assert "_rosgeo_completion" in words[5]
 
 
-def test_files_are_completed_as_files(site: Site) -> None:
-    environment = {**os.environ, "_ROSGEO_COMPLETE": "bash_complete", "COMP_WORDS": "rosgeo segment sc", "COMP_CWORD": "2"}
+@pytest.mark.parametrize(
+    "words", ["segment", "video a b --georef", "evaluate --labels", "convert tracks", "train", "models verify"]
+)
+def test_files_are_completed_as_files(words: str) -> None:
+    given = ["rosgeo", *words.split(), "sc"]
+    environment = {
+        **os.environ, "_ROSGEO_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(given), "COMP_CWORD": str(len(given) - 1)
+    }  # fmt: skip
     run = subprocess.run([sys.executable, "-c", "from rosgeo.cli.main import main; main(prog_name='rosgeo')"],
                          capture_output=True, text=True, check=False, env=environment)  # fmt: skip
     assert (run.stdout, run.stderr) == ("file,sc\n", "")
