@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
+from rosgeo.cli.evaluate import ablation_table
 from rosgeo.errors import TrainingDataError
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.model.checkpoint import load_model
@@ -93,6 +94,7 @@ def test_the_paper_s_tables_on_any_data(coco: Path, tiny_model: Path) -> None:
     rows = pipeline_ablation(objects, load_model(tiny_model), device="cpu")
     assert [row for row, _ in rows] == list(PIPELINE_ABLATION)
     assert all(len(result.iou) == 4 for _, result in rows)
+    assert len(ablation_table(rows).splitlines()) == 2 + len(rows)
     # Each row cuts, enlarges or groups otherwise, so no two give the same masks.
     assert len({tuple(result.iou) for _, result in rows}) > 5
 
@@ -103,9 +105,10 @@ def test_the_command(coco: Path, tiny_model: Path, cli: Callable[..., Result], t
     figures = json.loads((tmp_path / "e.json").read_text())
     assert (figures["objects"], figures["model"], figures["data"]) == (4, "tiny", "data")
     assert f"| **all** | 4 | **{figures['object_iou']:.4f}** |" in run.stdout
-    table = cli("evaluate", coco, "--model", tiny_model, "--device", "cpu", "--ablate", "pipeline", "--every", 2)
-    assert table.exit_code == 0, table.output
-    assert len(table.stdout.strip().splitlines()) == 2 + len(PIPELINE_ABLATION)
+    quiet = ("-q", "--json", tmp_path / "t.json")
+    table = cli("evaluate", coco, "--model", tiny_model, "--device", "cpu", "--ablate", "pipeline", "--every", 2, *quiet)
+    assert (table.exit_code, table.output) == (0, "")
+    assert len(json.loads((tmp_path / "t.json").read_text())["rows"]) == len(PIPELINE_ABLATION)
     drawn = cli("evaluate", coco, "--model", tiny_model, "--device", "cpu", "--picture", tmp_path / "worst.png")
     assert drawn.exit_code == 0, drawn.output
     assert "| the boxes themselves | 1.0000 | 1.0000 | 1.0000 |" in drawn.stdout

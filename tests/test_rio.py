@@ -29,6 +29,15 @@ def test_rio_runs_it(site: Site) -> None:
     assert len(gpd.read_file("r.gpkg", layer="masks")) == 1
 
 
+def test_help_under_rio_is_that_of_the_command_alone() -> None:
+    run = rio("rosgeo", "segment", "--help")
+    assert (run.returncode, run.stderr) == (0, "")
+    alone = subprocess.run([sys.executable, "-m", "rosgeo", "segment", "--help"], capture_output=True, text=True, check=True)
+    assert run.stdout == alone.stdout.replace("Usage: rosgeo", "Usage: rio rosgeo")
+    assert "\nMost used:\n" in run.stdout
+    assert "\nWhere and how it runs:\n" in run.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -47,7 +47,7 @@ __all__ = ["evaluate_command"]
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also draw the worst, median and best objects (.png).",
 )
-@json_option("Also write the figures here.", name="json_path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
+@json_option("Also write the figures as JSON.", name="json_path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
 @option(
     "--baselines/--no-baselines",
     section=Section.RESULT,

@@ -208,7 +208,7 @@ def run_options(parts: str) -> Decorator:
             default="auto",
             show_default=True,
             type=click.Choice(["auto", "float32", "bf16"]),
-            help="Numbers that the model computes with.",
+            help="Numbers that the model computes with. auto: bfloat16 where the hardware has it.",
         ),
         option(
             "--batch-size",
