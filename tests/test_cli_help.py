@@ -56,6 +56,10 @@ def options_of(path: Names) -> list[click.Option]:
     return [p for p in CONTEXTS[path].command.get_params(CONTEXTS[path]) if isinstance(p, click.Option)]
 
 
+def long(given: click.Option) -> str:
+    return max(given.opts, key=len)
+
+
 def shown(text: str) -> dict[str, list[str]]:
     """The long names of the options under each heading of a help."""
     found: dict[str, list[str]] = {}
@@ -72,7 +76,7 @@ def test_every_option_is_in_one_section_and_sections_have_their_order(path: Name
     sections = shown(cli(*path, "--help").stdout)
     assert list(sections) == [title for title in TITLES if title in sections]
     assert sections["Most used"] == FIRST[path]
-    assert sorted(name for names in sections.values() for name in names) == sorted(o.opts[-1] for o in options_of(path))
+    assert sorted(name for names in sections.values() for name in names) == sorted(long(o) for o in options_of(path))
 
 
 def test_the_sections_of_segment_are_all() -> None:
@@ -89,8 +93,8 @@ def test_an_option_means_the_same_section_in_every_command() -> None:
     places: dict[str, set[str]] = {}
     for path in FIRST:
         for found in options_of(path):
-            if found.opts[-1] != "--help":
-                places.setdefault(found.opts[-1], set()).add(found.section)  # type: ignore[attr-defined]
+            if long(found) != "--help":
+                places.setdefault(long(found), set()).add(found.section)  # type: ignore[attr-defined]
     assert [name for name, sections in places.items() if len(sections) > 1] == []
 
 
@@ -109,7 +113,7 @@ def test_no_option_is_defined_twice() -> None:
 
 def test_help_speaks_of_the_command_s_own_arguments() -> None:
     own = {
-        path: {str(p.make_metavar(context)).strip("[].") for p in context.command.params if isinstance(p, click.Argument)}
+        path: {p.human_readable_name.strip("[].") for p in context.command.params if isinstance(p, click.Argument)}
         for path, context in CONTEXTS.items()
     }
     metavars = {str(o.metavar) for path in CONTEXTS for o in options_of(path)}
@@ -123,7 +127,7 @@ def test_help_speaks_of_the_command_s_own_arguments() -> None:
 
 
 def test_defaults_in_words_are_the_defaults() -> None:
-    told = {o.opts[-1]: str(o.show_default) for path in FIRST for o in options_of(path)}
+    told = {long(o): str(o.show_default) for path in FIRST for o in options_of(path)}
     policy = CropPolicy()
     numbers = [float(told[name]) for name in ("--crop-factor", "--crop-side", "--share-factor")]
     assert numbers == [policy.factor, policy.paper_side, SHARE_FACTOR]

@@ -1,4 +1,7 @@
-"""How the help of a command is shown: many options in sections, plain text, on a terminal in colours."""
+"""How the help of a command is shown: many options in sections, plain text, on a terminal in colours.
+
+On what click offers for it: cloup and rich-click would be loaded at every start, and rich-click draws its frames in pipes too.
+"""
 
 from __future__ import annotations
 
@@ -124,7 +127,7 @@ class Command(_Helpful):
         for option in options:
             # --help is click's own, which knows of no sections.
             found[Section.FIRST if self._place(option) is not None else getattr(option, "section", Section.RUN)].append(option)
-        found[Section.FIRST].sort(key=self._place)  # type: ignore[arg-type]
+        found[Section.FIRST].sort(key=lambda option: self._place(option) or 0)
         return {title: held for title, held in found.items() if held}
 
     def _place(self, option: click.Option) -> int | None:
