@@ -6,7 +6,7 @@
 - ``notebooks/*.ipynb``, where there are any, as pages. They are stored without outputs: with ``ROSGEO_DOCS_EXECUTE=1`` (as `make docs`
   sets it) they are run first, in a folder that is thrown away.
 - A page of the reference for each room of the code: the public names of its ``__init__.pyi``.
-- The examples in a command's help, which click marks with a backspace, as blocks of code.
+- The examples in a command's help, which click marks with a backspace, as blocks of code; its options in their sections, with headings.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -184,8 +186,38 @@ def _fence_examples(command: click.Command) -> None:
         _fence_examples(child)
 
 
+class _Sections(click.HelpFormatter):
+    """Sections of a help as headings of Markdown, each with its block of text."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(width=78)
+        self._heading = "#" * level
+
+    @contextmanager
+    def section(self, name: str) -> Iterator[None]:
+        self.write(f"{self._heading} {name}\n\n```text\n")
+        yield
+        self.write("```\n\n")
+
+
+def _options_in_sections(of_others: Callable[..., Iterator[str]]) -> Callable[..., Iterator[str]]:
+    """mkdocs-click's Markdown of a command's options, which knows no sections, for commands that have some."""
+
+    def lines(ctx: click.Context, *arguments: Any, **settings: Any) -> Iterator[str]:
+        if not getattr(ctx.command, "first", ()):
+            yield from of_others(ctx, *arguments, **settings)
+            return
+        formatter = _Sections(2 if ctx.parent is None else 3)
+        ctx.command.format_options(ctx, formatter)
+        yield from formatter.getvalue().splitlines()
+
+    return lines
+
+
 def on_startup(command: str, dirty: bool) -> None:
     """Prepare the commands' help for the reference."""
+    from mkdocs_click import _docs
     from rosgeo.cli.main import main
 
     _fence_examples(main)
+    _docs._make_options = _options_in_sections(_docs._make_options)

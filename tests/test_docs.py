@@ -101,6 +101,19 @@ def test_reference_holds_options_parameters_and_what_pages_include(site: Path) -
     assert not left
 
 
+@needs_tools
+@pytest.mark.parametrize("name", main.commands)
+def test_the_page_of_a_command_has_its_options_in_their_sections(site: Path, name: str) -> None:
+    text = (site / f"cli/{name}.html").read_text(encoding="utf-8")
+    for command in (main.commands[name], *getattr(main.commands[name], "commands", {}).values()):
+        options = [p.opts[-1] for p in command.params if isinstance(p, click.Option)]
+        assert [option for option in options if option not in text] == []
+        if getattr(command, "first", ()):
+            # A heading ends with the link to itself.
+            places = [text.index(f"{title}<a") for title in command.sections(click.Context(command))]
+            assert places == sorted(places)
+
+
 def test_every_command_has_a_page() -> None:
     assert {path.stem for path in (ROOT / "docs/cli").glob("*.md")} - {"index"} == set(main.commands)
 

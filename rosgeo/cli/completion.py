@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
+from rosgeo.cli.help import command
+
 __all__ = ["completion_command"]
 
 _VARIABLE = "_ROSGEO_COMPLETE"
 
 
-@click.command("completion", short_help="Print the script that completes commands in a shell.")
+@command("completion", short_help="Print the script that completes commands in a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion_command(ctx: click.Context, shell: str) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rosgeo.cli.options import quiet_option, y_axis_option
+from rosgeo.cli.help import Section, group, option
+from rosgeo.cli.options import FILE, overwrite_option, quiet_option, track_options
 
 if TYPE_CHECKING:
     from rosgeo.tracks.values import Tracks
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["column_roles", "convert_group", "describe", "tracks_command"]
 
 
-@click.group("convert", short_help="Change the format of tracks.")
+@group("convert", short_help="Change the format of tracks.")
 def convert_group() -> None:
     """Change the format of data, and nothing else.
 
@@ -23,31 +24,31 @@ def convert_group() -> None:
     """  # noqa: D301 - the \\b is click's own mark, a backspace
 
 
-@convert_group.command("tracks", short_help="Tracked boxes from one format to another.")
-@click.argument("source", metavar="IN")
-@click.argument("output", metavar="OUT")
-@click.option("--to", "target", required=True, metavar="FORMAT", help="mot, coco-video, ytvis, csv, layer (GeoPackage) or otb.")
-@click.option("--from", "format", metavar="FORMAT", help="Format of IN. Default: recognised by its content.")
-@click.option("--sequence", metavar="NAME", help="Which video or sequence, where IN holds several: its name or id.")
-@click.option("--layer", metavar="NAME", help="Layer of IN, where that is a file with several.")
-@click.option("--frame-column", metavar="NAME", help="Column of the frame in a table or layer.")
-@click.option("--track-column", metavar="NAME", help="Column of the track in a table or layer.")
-@click.option(
-    "--column",
-    "columns",
-    multiple=True,
-    metavar="ROLE=NAME",
-    help="The same for category, score, x_min, y_min, x_max, y_max, width, height. May be repeated.",
+@convert_group.command("tracks", short_help="Tracked boxes from one format to another.", first=("--to", "--from", "--overwrite"))
+@click.argument("source", metavar="IN", type=FILE)
+@click.argument("output", metavar="OUT", type=FILE)
+@option(
+    "--to",
+    "target",
+    section=Section.RESULT,
+    required=True,
+    metavar="FORMAT",
+    help="mot, coco-video, ytvis, csv, layer (GeoPackage) or otb.",
 )
-@click.option("--first-pixel", type=click.IntRange(0, 1), help="What IN calls the first column and row. Default: the format's.")
-@click.option("--first-frame", type=int, metavar="N", help="What IN calls the first frame. Default: the format's.")
-@y_axis_option("a layer")
-@click.option("--boxes-crs", type=click.Choice(["pixel"]), help="A layer is in pixels, whatever its CRS says.")
-@click.option("--track", metavar="ID", help="The track to write as otb, which holds one.")
-@click.option("--size", metavar="WIDTHxHEIGHT", help="Of a frame in pixels, which JSON formats tell.")
-@click.option("--name", metavar="NAME", help="Of the clip, which JSON formats tell. Default: that of IN.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
-@quiet_option
+@option(
+    "--from",
+    "format",
+    section=Section.BOXES,
+    metavar="FORMAT",
+    show_default="as its content tells",
+    help="Format of IN: one of those above.",
+)
+@overwrite_option
+@option("--track", section=Section.RESULT, metavar="ID", help="The track to write as otb, which holds one.")
+@option("--size", section=Section.RESULT, metavar="WIDTHxHEIGHT", help="Of a frame in pixels, which JSON formats tell.")
+@option("--name", section=Section.RESULT, metavar="NAME", show_default="that of IN", help="Of the clip, which JSON formats tell.")
+@track_options("IN", first_frame="the format's")
+@quiet_option()
 def tracks_command(
     source: str,
     output: str,

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rosgeo.cli.options import ProgressBar, device_option
+from rosgeo.cli.help import command
+from rosgeo.cli.options import FILE, device_option, quiet_option
+from rosgeo.cli.progress import ProgressBar, teller
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -24,10 +26,11 @@ _FILES = {
 }
 
 
-@click.command("demo", short_help="Try it on a real scene that comes with the package.")
-@click.argument("folder", default="rosgeo-demo")
+@command("demo", short_help="Try it on a real scene that comes with the package.")
+@click.argument("folder", default="rosgeo-demo", type=FILE)
 @device_option
-def demo_command(folder: str, device: str) -> None:
+@quiet_option()
+def demo_command(folder: str, device: str, quiet: bool) -> None:
     """Segment 19 buildings of a satellite scene in Rio de Janeiro, and compare with hand-drawn labels.
 
     Copies the scene, its boxes and labels to FOLDER and writes outlines and a picture beside them.
@@ -52,20 +55,19 @@ def demo_command(folder: str, device: str) -> None:
         raise OutputError(f"the folder {folder} cannot be filled: {error.strerror or error}") from error
     scene, boxes = target / "rio.tif", target / "rio_boxes.gpkg"
     output, preview = target / "rio_masks.gpkg", target / "rio_preview.png"
-    click.echo(f"rosgeo segment {scene} {boxes} -o {output} --preview {preview}")
-    with ProgressBar() as progress:
+    tell = teller(quiet)
+    tell(f"rosgeo segment {scene} {boxes} -o {output} --preview {preview}")
+    with ProgressBar(shown=not quiet) as progress:
         run = segment_run(scene, boxes, SegmentOptions(device=device), output=output, overwrite=True, progress=progress)
     draw_preview(scene, run, preview, bands=None, stretch=StretchRule())
     ious = _ious(run.result, gpd.read_file(target / "rio_labels.gpkg"))
     box_ious = _ious(gpd.read_file(boxes), gpd.read_file(target / "rio_labels.gpkg"))
     found = run.record["counts"].get("ok", 0)
-    click.echo(f"{found} of {len(run.result)} buildings outlined in {run.record['seconds']:.1f} s on {run.record['device']}.")
-    click.echo(
-        f"Mean IoU with the labels: {sum(ious) / len(ious):.3f} (the boxes themselves: {sum(box_ious) / len(box_ious):.3f})."
-    )
-    click.echo("(The ground of this scene is among the training pictures; the README tells how the model does elsewhere.)")
-    click.echo(f"Outlines for QGIS: {output.resolve()}")
-    click.echo(f"Picture:           {preview.resolve()}")
+    tell(f"{found} of {len(run.result)} buildings outlined in {run.record['seconds']:.1f} s on {run.record['device']}.")
+    tell(f"Mean IoU with the labels: {sum(ious) / len(ious):.3f} (the boxes themselves: {sum(box_ious) / len(box_ious):.3f}).")
+    tell("(The ground of this scene is among the training pictures; the README tells how the model does elsewhere.)")
+    tell(f"Outlines for QGIS: {output.resolve()}")
+    tell(f"Picture:           {preview.resolve()}")
 
 
 def _ious(frame: gpd.GeoDataFrame, labels: gpd.GeoDataFrame) -> list[float]:

@@ -8,11 +8,14 @@ from typing import Any
 
 import click
 
+from rosgeo.cli.help import command
+from rosgeo.cli.options import json_option
+
 __all__ = ["doctor_command"]
 
 
-@click.command("doctor", short_help="Check the installation; what to paste into a bug report.")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@command("doctor", short_help="Check the installation; what to paste into a bug report.")
+@json_option("Print it as JSON.")
 def doctor_command(as_json: bool) -> None:
     """Tell versions, devices, cache and memory, and test every part that a run needs.
 

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rosgeo.cli.options import ProgressBar, crop_choices, device_option, quiet_option, y_axis_option
+from rosgeo.cli.help import Section, command, option
+from rosgeo.cli.options import (
+    FILE,
+    class_column_option,
+    crop_choices,
+    crop_options,
+    device_option,
+    json_option,
+    layer_option,
+    model_options,
+    quiet_option,
+    y_axis_option,
+)
+from rosgeo.cli.progress import ProgressBar
 
 if TYPE_CHECKING:
     from rosgeo.evaluation.scoring import Evaluation, Pipeline
@@ -21,56 +34,72 @@ if TYPE_CHECKING:
 __all__ = ["evaluate_command"]
 
 
-@click.command("evaluate", short_help="Score a model on labelled data.")
+@command(
+    "evaluate",
+    short_help="Score a model on labelled data.",
+    first=("--labels", "--frame-masks", "--model", "--picture", "--json", "--device"),
+)
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--labels", metavar="FILE", help="Layer of polygons, where DATA is a raster.")
-@click.option("--layer", metavar="NAME", help="Layer of the labels' file.")
-@click.option("--class-column", metavar="NAME", help="Column of the labels that holds the class.")
-@y_axis_option("labels")
-@click.option(
-    "--frame-masks",
-    metavar="FOLDER",
-    help="Indexed PNGs of the frames' names (as in DAVIS), where DATA is a folder of video frames or of clips.",
-)
-@click.option("--model", default="rosgeo-small", show_default=True, metavar="NAME|PATH", help="As for rosgeo segment.")
-@click.option("--adapter", metavar="PATH", help="As for rosgeo segment.")
-@click.option("--mask-token", type=click.Choice(["hq", "sam", "sum"]), help="As for rosgeo segment.")
-@click.option("--input-size", type=click.IntRange(1), metavar="PX", help="As for rosgeo segment.")
-@click.option("--crop", default="auto", show_default=True, type=click.Choice(["auto", "paper"]), help="As for rosgeo segment.")
-@click.option("--crop-side", type=int, metavar="PX", help="Side of a paper crop.  [default: 512]")
-@click.option("--crop-factor", type=float, metavar="F", help="Side of an auto crop over the box's longer side.")
-@click.option("--share/--no-share", default=False, show_default=True, help="As for rosgeo segment.")
-@click.option("--share-factor", type=float, metavar="F", help="As for rosgeo segment.")
-@click.option(
-    "--baselines/--no-baselines",
-    default=True,
-    show_default=True,
-    help="Score the boxes themselves and, with OpenCV, GrabCut from them too. Not with --ablate.",
-)
-@click.option("--every", default=1, show_default=True, type=click.IntRange(1), metavar="N", help="Take every N-th picture.")
-@click.option(
-    "--ablate",
-    type=click.Choice(["pipeline", "training"]),
-    help="pipeline: the rows of the ROS-SAM paper's Tables 1 and 2, on this model and data; training: each --run on this data.",
-)
-@click.option(
-    "--run",
-    "runs",
-    multiple=True,
-    metavar="PATH",
-    help="Folder that rosgeo train wrote, or a weights file, for --ablate training. May be repeated; changes are told against the first.",
-)
-@click.option(
-    "--json", "json_path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Also write the figures here."
-)
-@click.option(
+@option(
     "--picture",
+    section=Section.RESULT,
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also draw the worst, median and best objects (.png).",
 )
+@json_option("Also write the figures as JSON.", name="json_path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
+@option(
+    "--baselines/--no-baselines",
+    section=Section.RESULT,
+    default=True,
+    show_default=True,
+    help="Score the boxes themselves and, with OpenCV, GrabCut from them too. Not with --ablate.",
+)
+@option(
+    "--ablate",
+    section=Section.RESULT,
+    type=click.Choice(["pipeline", "training"]),
+    help="pipeline: the rows of the ROS-SAM paper's Tables 1 and 2, on this model and data; training: each --run on this data.",
+)
+@option(
+    "--run",
+    "runs",
+    section=Section.RESULT,
+    multiple=True,
+    type=FILE,
+    metavar="PATH",
+    help="Folder that rosgeo train wrote, or a weights file, for --ablate training. May be repeated; changes are told against the first.",
+)
+@option(
+    "--labels",
+    section=Section.BOXES,
+    type=FILE,
+    metavar="FILE",
+    help="Layer of polygons that hold the objects, where DATA is a raster.",
+)
+@option(
+    "--frame-masks",
+    section=Section.BOXES,
+    type=FILE,
+    metavar="FOLDER",
+    help="Indexed PNGs of the frames' names (as in DAVIS), where DATA is a folder of video frames or of clips.",
+)
+@layer_option("the --labels file")
+@class_column_option("Column of --labels that holds the class.")
+@y_axis_option("labels")
+@option(
+    "--every",
+    section=Section.SCENE,
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    metavar="N",
+    help="Take every N-th picture.",
+)
+@model_options
+@crop_options("auto", "paper")
 @device_option
-@quiet_option
+@quiet_option("tables", but=" --json and --picture are written all the same.")
 def evaluate_command(
     data: Path,
     labels: str | None,
@@ -97,7 +126,8 @@ def evaluate_command(
     rosgeo evaluate scene.tif --labels roofs.gpkg --picture roofs.png
     rosgeo evaluate JPEGImages/480p --frame-masks Annotations/480p
     rosgeo evaluate data/val --model sam_vit_l_0b3195.pth --ablate pipeline
-    rosgeo evaluate data/val --ablate training --run runs/joint --run runs/alternate
+    rosgeo evaluate data/val --ablate training \\
+        --run runs/joint --run runs/alternate
     """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.evaluation.scoring import evaluate
     from rosgeo.inference.predict import Segmenter
@@ -128,7 +158,8 @@ def evaluate_command(
         figures, table = {"model": model.name, "sha256": model.sha256, **result.summary()}, score_table(result)
         if picture is not None:
             _draw(result, tiles, picture)
-    click.echo(table)
+    if not quiet:
+        click.echo(table)
     if json_path is not None:
         json_path.write_text(json.dumps({"data": data.name, **figures}, indent=1), encoding="utf-8")
 

@@ -7,14 +7,15 @@ from typing import Any
 
 import click
 
-from rosgeo.cli.options import FILE
+from rosgeo.cli.help import command
+from rosgeo.cli.options import FILE, json_option
 
 __all__ = ["info_command"]
 
 
-@click.command("info", short_help="Say what a file is: a result, scene, layer or model.")
+@command("info", short_help="Say what a file is: a result, scene, layer or model.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=FILE)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array with an object for each file.")
+@json_option("Print a JSON array with an object for each file.")
 def info_command(files: tuple[str, ...], as_json: bool) -> None:
     """Say what each FILE is.
 

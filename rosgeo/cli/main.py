@@ -16,6 +16,7 @@ from rosgeo.cli.convert import convert_group
 from rosgeo.cli.demo import demo_command
 from rosgeo.cli.doctor import doctor_command
 from rosgeo.cli.evaluate import evaluate_command
+from rosgeo.cli.help import Group
 from rosgeo.cli.info import info_command
 from rosgeo.cli.models import models_group
 from rosgeo.cli.qgis import qgis_group
@@ -27,7 +28,7 @@ from rosgeo.errors import RosgeoError, UserInputError
 __all__ = ["main"]
 
 
-class _Group(click.Group):
+class _Main(Group):
     """A group that turns errors into one line and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -66,7 +67,7 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__
         click.echo(f"Warning: {message}", err=True)
 
 
-@click.group(name="rosgeo", cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(name="rosgeo", cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="rosgeo")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is done.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -81,14 +82,17 @@ def main(verbose: bool, debug: bool) -> None:
     warnings.showwarning = _show_warning
 
 
-main.add_command(segment_command)
-main.add_command(video_command)
-main.add_command(train_command)
-main.add_command(evaluate_command)
-main.add_command(demo_command)
-main.add_command(models_group)
-main.add_command(info_command)
-main.add_command(doctor_command)
-main.add_command(completion_command)
-main.add_command(convert_group)
-main.add_command(qgis_group)
+for _command in (
+    segment_command,
+    video_command,
+    convert_group,
+    train_command,
+    evaluate_command,
+    models_group,
+    info_command,
+    doctor_command,
+    qgis_group,
+    demo_command,
+    completion_command,
+):
+    main.add_command(_command)

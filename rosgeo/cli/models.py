@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rosgeo.cli.help import group, option
+from rosgeo.cli.options import FILE, json_option, overwrite_option, quiet_option
+from rosgeo.cli.progress import teller
+
 if TYPE_CHECKING:
     import torch
 
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["DownloadBar", "models_group", "weights_facts"]
 
 
-@click.group("models", short_help="List, download, convert and check weights files.")
+@group("models", short_help="List, download, convert and check weights files.")
 def models_group() -> None:
     """Models by name, and their weights files.
 
@@ -33,7 +37,7 @@ def models_group() -> None:
 
 
 @models_group.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print all that is known of each, as JSON.")
+@json_option("Print all that is known of each, as JSON.")
 def list_command(as_json: bool) -> None:
     """Show the models that have a name.
 
@@ -72,7 +76,8 @@ def info_command(name: str) -> None:
 
 @models_group.command("download")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-def download_command(names: tuple[str, ...]) -> None:
+@quiet_option()
+def download_command(names: tuple[str, ...], quiet: bool) -> None:
     """Download models, and show where they are.
 
     A download that breaks off goes on from there when the command is run again. The file is used only with the right hash.
@@ -83,18 +88,19 @@ def download_command(names: tuple[str, ...]) -> None:
     from rosgeo.model.download import download, is_downloaded
     from rosgeo.model.registry import entry_of
 
+    tell = teller(quiet)
     for entry in [entry_of(name) for name in names]:
-        click.echo(f"{entry.name}: licence: {entry.licence}; source: {entry.source}")
+        tell(f"{entry.name}: licence: {entry.licence}; source: {entry.source}")
         if entry.embedded:
-            click.echo(f"{entry.name}: comes with rosgeo, nothing to download")
+            tell(f"{entry.name}: comes with rosgeo, nothing to download")
         elif is_downloaded(entry):
-            click.echo(f"{entry.name}: already downloaded, its hash is right")
+            tell(f"{entry.name}: already downloaded, its hash is right")
         else:
             if entry.path.is_file():
-                click.echo(f"{entry.name}: the file that is there has another hash; it is downloaded again")
-            with DownloadBar(entry.file) as progress:
+                tell(f"{entry.name}: the file that is there has another hash; it is downloaded again")
+            with DownloadBar(entry.file, shown=not quiet) as progress:
                 download(entry, progress=progress)
-        click.echo(str(entry.path))
+        tell(str(entry.path))
 
 
 @models_group.command("path")
@@ -111,17 +117,18 @@ def path_command(name: str) -> None:
 
 
 @models_group.command("convert", short_help="Write any checkpoint as rosgeo's own single file.")
-@click.argument("source", metavar="IN")
-@click.argument("output", metavar="OUT")
-@click.option(
+@click.argument("source", metavar="IN", type=FILE)
+@click.argument("output", metavar="OUT", type=FILE)
+@option(
     "--dtype",
     default="float16",
     show_default=True,
     type=click.Choice(["float16", "float32", "bfloat16"]),
     help="Type of the stored numbers.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
-def convert_command(source: str, output: str, dtype: str, overwrite: bool) -> None:
+@overwrite_option
+@quiet_option()
+def convert_command(source: str, output: str, dtype: str, overwrite: bool, quiet: bool) -> None:
     """Write the checkpoint IN, a file, a ROS-SAM run's folder or a model's name, as rosgeo's own single file OUT (.safetensors).
 
     \b
@@ -150,11 +157,11 @@ def convert_command(source: str, output: str, dtype: str, overwrite: bool) -> No
             raise
         except Exception as error:  # safetensors' own for a full disk is no OSError
             raise OutputError(f"{target} cannot be written: {' '.join(str(error).split())[:200]}") from error
-    click.echo(f"{target}: {loaded.name} ({loaded.kind}), {dtype}, {_size(target.stat().st_size)}")
+    teller(quiet)(f"{target}: {loaded.name} ({loaded.kind}), {dtype}, {_size(target.stat().st_size)}")
 
 
 @models_group.command("verify", short_help="Say what a weights file is and whether it is whole.")
-@click.argument("file", metavar="FILE|NAME")
+@click.argument("file", metavar="FILE|NAME", type=FILE)
 def verify_command(file: str) -> None:
     """Say what a weights file is, and load it.
 
@@ -201,10 +208,12 @@ class DownloadBar:
     ----------
     label : str
         Stands before the bar.
+    shown : bool
+        False shows nothing.
     """
 
-    def __init__(self, label: str) -> None:
-        self._label = label
+    def __init__(self, label: str, *, shown: bool = True) -> None:
+        self._label, self._shown = label, shown
         self._bar: Any = None
 
     def __enter__(self) -> Progress:
@@ -223,7 +232,7 @@ class DownloadBar:
                 unit_scale=True,
                 file=sys.stderr,
                 dynamic_ncols=True,
-                disable=None,
+                disable=None if self._shown else True,
             )
         self._bar.update(done - self._bar.n)
 

@@ -6,10 +6,14 @@ import sys
 
 import click
 
+from rosgeo.cli.help import group, option
+from rosgeo.cli.options import quiet_option
+from rosgeo.cli.progress import teller
+
 __all__ = ["qgis_group"]
 
 
-@click.group("qgis", short_help="rosgeo in the Processing toolbox of QGIS.")
+@group("qgis", short_help="rosgeo in the Processing toolbox of QGIS.")
 def qgis_group() -> None:
     """Put rosgeo into the Processing toolbox of QGIS.
 
@@ -21,10 +25,11 @@ def qgis_group() -> None:
 
 
 @qgis_group.command("install", short_help="Put the Processing script into QGIS.")
-@click.option("--profile", metavar="DIR", help="Folder of a QGIS profile.  [default: the profile that QGIS starts with]")
-@click.option("--folder", metavar="DIR", help="Folder of Processing scripts.")
-@click.option("--remove", is_flag=True, help="Take the script out again.")
-def install_command(profile: str | None, folder: str | None, remove: bool) -> None:
+@option("--profile", metavar="DIR", show_default="the profile that QGIS starts with", help="Folder of a QGIS profile.")
+@option("--folder", metavar="DIR", help="Folder of Processing scripts.")
+@option("--remove", is_flag=True, help="Take the script out again.")
+@quiet_option()
+def install_command(profile: str | None, folder: str | None, remove: bool, quiet: bool) -> None:
     """Put the Processing script into QGIS, and say where.
 
     \b
@@ -33,13 +38,14 @@ def install_command(profile: str | None, folder: str | None, remove: bool) -> No
     """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.qgis import install as site
 
+    tell = teller(quiet)
     for place in site.script_folders(profile, folder):
         if remove:
-            click.echo(f"Removed: {place / site.SCRIPT}" if site.remove(place) else f"Nothing to remove in {place}")
+            tell(f"Removed: {place / site.SCRIPT}" if site.remove(place) else f"Nothing to remove in {place}")
         else:
-            click.echo(f"Installed: {site.install(place, [sys.executable, '-m', 'rosgeo'])}")
+            tell(f"Installed: {site.install(place, [sys.executable, '-m', 'rosgeo'])}")
     if not remove:
-        click.echo("In QGIS: Processing > Toolbox > Scripts > rosgeo (a running QGIS shows it after a restart).")
+        tell("In QGIS: Processing > Toolbox > Scripts > rosgeo (a running QGIS shows it after a restart).")
 
 
 @qgis_group.command("path", short_help="Where the Processing script is in this installation.")

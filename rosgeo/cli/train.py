@@ -7,22 +7,24 @@ from typing import Any
 
 import click
 
-from rosgeo.cli.options import quiet_option
+from rosgeo.cli.help import Section, command, option
+from rosgeo.cli.options import FILE, quiet_option, resume_option
 
 __all__ = ["train_command"]
 
 
-@click.command("train", short_help="Train a model on labelled objects.")
-@click.argument("config")
-@click.option(
+@command("train", short_help="Train a model on labelled objects.", first=("--set", "--resume"))
+@click.argument("config", type=FILE)
+@option(
     "--set",
     "overrides",
+    section=Section.RUN,
     multiple=True,
     metavar="KEY=VALUE",
     help="Change a key of CONFIG, as in stages.live.samples=6400. May be repeated.",
 )
-@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
-@quiet_option
+@resume_option
+@quiet_option()
 def train_command(config: str, overrides: tuple[str, ...], resume: bool, quiet: bool) -> None:
     """Train a model on labelled objects, as the YAML file CONFIG says.
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from copy import copy
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -12,9 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rosgeo.cli.convert import column_roles, tracks_command
-from rosgeo.cli.options import Decorator, ProgressBar, cluster_client, quiet_option
-from rosgeo.cli.segment import segment_command, segment_options
+from rosgeo.cli.convert import column_roles
+from rosgeo.cli.help import Section, command, option
+from rosgeo.cli.options import (
+    FILE,
+    crop_options,
+    crs_option,
+    json_option,
+    model_options,
+    outline_options,
+    output_option,
+    overwrite_option,
+    preview_option,
+    quiet_option,
+    resample_option,
+    resume_option,
+    run_options,
+    scene_options,
+    track_options,
+)
+from rosgeo.cli.progress import ProgressBar
+from rosgeo.cli.segment import segment_options
 
 if TYPE_CHECKING:
     from rosgeo.clips.values import Clip
@@ -37,81 +53,81 @@ _TOLD = {
 _LEFT_OUT = {"without_pixels": "without a pixel", "hidden": "hidden behind others"}
 """Counts of `Written` in words."""
 
-_OF_SEGMENT = (
-    *("workers", "scheduler", "bands", "stretch", "model", "adapter", "mask_token", "input_size", "device", "precision"),
-    *("batch_size", "crop", "crop_side", "crop_factor", "share", "share_factor", "resample", "outline", "parts", "min_area"),
-    *("fill_holes", "orthogonal", "simplify"),
-)
 _NOT_HERE: dict[str, Any] = {"axes": "raster", "layer": None, "where": None, "boxes_crs": None, "y_axis": "auto"}
 """Options of rosgeo segment that frames with tracks do not have."""
-
-
 _OF_TRACKS = ("sequence", "layer", "frame_column", "track_column", "columns", "first_pixel", "y_axis", "boxes_crs")
-"""Options of rosgeo convert tracks: how TRACKS is read."""
+"""Options that tell how TRACKS is read."""
 
 
-_WORDS = {"IN": "TRACKS", "scene": "clip", "tiles": "frames"}
-
-
-def _options_of(other: click.Command, names: tuple[str, ...]) -> Decorator:
-    """Options that mean the same as for another command, in the words of this one."""
-
-    def decorate(command: Any) -> Any:
-        shared = [copy(p) for p in other.params if p.name in names and isinstance(p, click.Option)]
-        for option in shared:
-            option.help = re.sub(r"\b(IN|scene|tiles)\b(?!, whole)", lambda word: _WORDS[word[0]], option.help or "")
-        # As click's own decorators leave them, the last first.
-        command.__click_params__ = [*getattr(command, "__click_params__", []), *reversed(shared)]
-        return command
-
-    return decorate
-
-
-@click.command("video", short_help="Tracked boxes on video frames to outlines.")
-@click.argument("frames")
-@click.argument("tracks")
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    help="Result: .gpkg (ready for QGIS's temporal controller), .parquet, .geojson or .fgb.  [default: CLIP_masks.gpkg here]",
+@command(
+    "video",
+    short_help="Tracked boxes on video frames to outlines.",
+    first=("--output", "--overwrite", "--fps", "--georef", "--model", "--preview"),
 )
-@click.option("--overwrite", is_flag=True, help="Replace existing results.")
-@click.option("--resume", is_flag=True, help="Go on where a killed run of the same input and options was.")
-@click.option("--format", "track_format", metavar="NAME", help="Format of TRACKS.  [default: as the file tells]")
-@_options_of(tracks_command, _OF_TRACKS)
-@click.option(
-    "--first-frame",
-    type=int,
-    metavar="N",
-    help="Number that TRACKS gives the first frame.  [default: by file names, numbers in them, or place]",
+@click.argument("frames", type=FILE)
+@click.argument("tracks", type=FILE)
+@output_option("Result: .gpkg (ready for QGIS's temporal controller), .parquet, .geojson or .fgb.", default="CLIP_masks.gpkg here")
+@overwrite_option
+@crs_option("that of the frames")
+@preview_option("Also draw the outlines over the frames (.mp4 or .gif).")
+@option("--coco", section=Section.RESULT, type=FILE, metavar="FILE", help="Also write COCO annotations with RLE masks (.json).")
+@option("--ytvis", section=Section.RESULT, type=FILE, metavar="FILE", help="Also write YouTube-VIS annotations (.json).")
+@option("--davis", section=Section.RESULT, type=FILE, metavar="FOLDER", help="Also write an indexed PNG a frame, as DAVIS.")
+@option("--mots", section=Section.RESULT, type=FILE, metavar="FOLDER", help="Also write masks as MOTS.")
+@option(
+    "--layout",
+    section=Section.RESULT,
+    type=FILE,
+    metavar="FOLDER",
+    help="Also write frames and masks as the ROS-SAM reference trains on.",
 )
-@click.option("--fps", type=float, metavar="F", help="Frames a second.  [default: a video file's own]")
-@click.option("--start", metavar="TIME", help="When the first frame was taken, as in 2024-05-01T10:20:30Z; needs --fps.")
-@click.option(
-    "--georef",
-    metavar="FILE",
-    help="One georeferencing for all frames: a homography (.json), QGIS's control points (.points) or a raster.",
+@json_option()
+@option(
+    "--format",
+    "track_format",
+    section=Section.BOXES,
+    metavar="NAME",
+    show_default="as the file tells",
+    help="Format of TRACKS; 'rosgeo convert tracks --help' names them.",
 )
-@click.option("--crs", metavar="CRS", help="CRS of the result.  [default: that of the frames]")
-@click.option(
+@track_options("TRACKS", first_frame="by file names, numbers in them, or place")
+@option(
     "--interpolate",
+    section=Section.BOXES,
     default=0,
     show_default=True,
     type=click.IntRange(0),
     metavar="MAX_GAP",
     help="Fill boxes that are missing in up to so many frames between two labelled ones of a track.",
 )
-@click.option("--propagate", is_flag=True, help="An object's mask in the frame before is a prompt too (models of SAM's kind).")
-@_options_of(segment_command, _OF_SEGMENT)
-@click.option("--coco", metavar="FILE", help="Also write COCO annotations with RLE masks (.json).")
-@click.option("--ytvis", metavar="FILE", help="Also write YouTube-VIS annotations (.json).")
-@click.option("--davis", metavar="FOLDER", help="Also write an indexed PNG a frame, as DAVIS.")
-@click.option("--mots", metavar="FOLDER", help="Also write masks as MOTS.")
-@click.option("--layout", metavar="FOLDER", help="Also write frames and masks as the ROS-SAM reference trains on.")
-@click.option("--preview", metavar="FILE", help="Also draw the outlines over the frames (.mp4 or .gif).")
-@click.option("--json", "as_json", is_flag=True, help="Print the run's record as JSON.")
-@quiet_option
+@option("--fps", section=Section.SCENE, type=float, metavar="F", show_default="a video file's own", help="Frames a second.")
+@option(
+    "--start",
+    section=Section.SCENE,
+    metavar="TIME",
+    help="When the first frame was taken, as in 2024-05-01T10:20:30Z; needs --fps.",
+)
+@option(
+    "--georef",
+    section=Section.SCENE,
+    type=FILE,
+    metavar="FILE",
+    help="One georeferencing for all frames: a homography (.json), QGIS's control points (.points) or a raster.",
+)
+@scene_options("clip")
+@outline_options
+@model_options
+@option(
+    "--propagate",
+    section=Section.MODEL,
+    is_flag=True,
+    help="An object's mask in the frame before is a prompt too (models of SAM's kind).",
+)
+@crop_options("auto", "paper", "tiles", "whole")
+@resample_option
+@resume_option
+@run_options("frames")
+@quiet_option(but=" --json is printed all the same.")
 def video_command(
     frames: str,
     tracks: str,
@@ -131,8 +147,10 @@ def video_command(
 
     \b
     rosgeo video clip/img1 clip/gt/gt.txt --fps 10
-    rosgeo video clip.mp4 tracks.csv -o cars.gpkg --georef homography.json --davis masks
+    rosgeo video clip.mp4 tracks.csv -o cars.gpkg \\
+        --georef homography.json --davis masks
     """  # noqa: D301 - the \\b is click's own mark, a backspace
+    from rosgeo.cli.cluster import cluster_client
     from rosgeo.video.pipeline import segment_video_run
 
     options, video = segment_options({**choices, **_NOT_HERE}), _video_options(choices)

@@ -95,7 +95,7 @@ def main() -> None:
             **NO_DETAIL,
         }
         folders.append(train(name, {**common, **changes}, arguments))
-    command = [sys.executable, "-m", "rosgeo", "evaluate", arguments.val, "--ablate", "training", "--quiet"]
+    command = [sys.executable, "-m", "rosgeo", "evaluate", arguments.val, "--ablate", "training"]
     for folder in folders:
         command += ["--run", str(folder)]
     subprocess.run([*command, "--json", f"{arguments.folder}/ablation.json"], check=True)

@@ -29,6 +29,15 @@ def test_rio_runs_it(site: Site) -> None:
     assert len(gpd.read_file("r.gpkg", layer="masks")) == 1
 
 
+def test_help_under_rio_is_that_of_the_command_alone() -> None:
+    run = rio("rosgeo", "segment", "--help")
+    assert (run.returncode, run.stderr) == (0, "")
+    alone = subprocess.run([sys.executable, "-m", "rosgeo", "segment", "--help"], capture_output=True, text=True, check=True)
+    assert run.stdout == alone.stdout.replace("Usage: rosgeo", "Usage: rio rosgeo")
+    assert "\nMost used:\n" in run.stdout
+    assert "\nWhere and how it runs:\n" in run.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -55,6 +64,8 @@ answer() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _rosgeo_com
 answer rosgeo se
 answer rosgeo segment --orth
 answer rosgeo segment --crop p
+answer rosgeo video --mask-token h
+answer rosgeo evaluate --no-b
 complete -p rosgeo
 """
     folder = tmp_path / "bin"
@@ -68,12 +79,18 @@ complete -p rosgeo
     run = subprocess.run([bash, "--norc", "-c", program], capture_output=True, text=True, check=False, env=environment)
     assert run.stderr == ""
     words = run.stdout.splitlines()
-    assert words[:3] == ["segment", "--orthogonal", "paper"]
-    assert "_rosgeo_completion" in words[3]
+    assert words[:5] == ["segment", "--orthogonal", "paper", "hq", "--no-baselines"]
+    assert "_rosgeo_completion" in words[5]
 
 
-def test_files_are_completed_as_files(site: Site) -> None:
-    environment = {**os.environ, "_ROSGEO_COMPLETE": "bash_complete", "COMP_WORDS": "rosgeo segment sc", "COMP_CWORD": "2"}
+@pytest.mark.parametrize(
+    "words", ["segment", "video a b --georef", "evaluate --labels", "convert tracks", "train", "models verify"]
+)
+def test_files_are_completed_as_files(words: str) -> None:
+    given = ["rosgeo", *words.split(), "sc"]
+    environment = {
+        **os.environ, "_ROSGEO_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(given), "COMP_CWORD": str(len(given) - 1)
+    }  # fmt: skip
     run = subprocess.run([sys.executable, "-c", "from rosgeo.cli.main import main; main(prog_name='rosgeo')"],
                          capture_output=True, text=True, check=False, env=environment)  # fmt: skip
     assert (run.stdout, run.stderr) == ("file,sc\n", "")

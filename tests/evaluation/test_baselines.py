@@ -184,9 +184,9 @@ def test_training_does_without_them(
 
 
 def score(cli: Callable[..., Result], coco: Path, model: Path, json_path: Path, *options: str) -> tuple[list[str], Any]:
-    run = cli("evaluate", coco, "--model", model, "--device", "cpu", "-q", "--json", json_path, *options)
+    run = cli("evaluate", coco, "--model", model, "--device", "cpu", "--json", json_path, *options)
     assert run.exit_code == 0, run.output
-    return run.output.splitlines(), json.loads(json_path.read_text())
+    return run.stdout.splitlines(), json.loads(json_path.read_text())
 
 
 def test_the_command_compares(coco: Path, tiny_model: Path, cli: Callable[..., Result], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
+from rosgeo.cli.evaluate import ablation_table
 from rosgeo.errors import TrainingDataError
 from rosgeo.evaluation.metrics import boundary_iou, mask_iou
 from rosgeo.evaluation.scoring import PIPELINE_ABLATION, SIZE_CLASSES, evaluate, pipeline_ablation
@@ -93,22 +94,24 @@ def test_the_paper_s_tables_on_any_data(coco: Path, tiny_model: Path) -> None:
     rows = pipeline_ablation(objects, load_model(tiny_model), device="cpu")
     assert [row for row, _ in rows] == list(PIPELINE_ABLATION)
     assert all(len(result.iou) == 4 for _, result in rows)
+    assert len(ablation_table(rows).splitlines()) == 2 + len(rows)
     # Each row cuts, enlarges or groups otherwise, so no two give the same masks.
     assert len({tuple(result.iou) for _, result in rows}) > 5
 
 
 def test_the_command(coco: Path, tiny_model: Path, cli: Callable[..., Result], tmp_path: Path) -> None:
-    run = cli("evaluate", coco, "--model", tiny_model, "--device", "cpu", "-q", "--json", tmp_path / "e.json")
+    run = cli("evaluate", coco, "--model", tiny_model, "--device", "cpu", "--json", tmp_path / "e.json")
     assert run.exit_code == 0, run.output
     figures = json.loads((tmp_path / "e.json").read_text())
     assert (figures["objects"], figures["model"], figures["data"]) == (4, "tiny", "data")
-    assert f"| **all** | 4 | **{figures['object_iou']:.4f}** |" in run.output
-    table = cli("evaluate", coco, "--model", tiny_model, "--device", "cpu", "-q", "--ablate", "pipeline", "--every", 2)
-    assert table.exit_code == 0, table.output
-    assert len(table.output.strip().splitlines()) == 2 + len(PIPELINE_ABLATION)
-    drawn = cli("evaluate", coco, "--model", tiny_model, "--device", "cpu", "-q", "--picture", tmp_path / "worst.png")
+    assert f"| **all** | 4 | **{figures['object_iou']:.4f}** |" in run.stdout
+    quiet = ("-q", "--json", tmp_path / "t.json")
+    table = cli("evaluate", coco, "--model", tiny_model, "--device", "cpu", "--ablate", "pipeline", "--every", 2, *quiet)
+    assert (table.exit_code, table.output) == (0, "")
+    assert len(json.loads((tmp_path / "t.json").read_text())["rows"]) == len(PIPELINE_ABLATION)
+    drawn = cli("evaluate", coco, "--model", tiny_model, "--device", "cpu", "--picture", tmp_path / "worst.png")
     assert drawn.exit_code == 0, drawn.output
-    assert "| the boxes themselves | 1.0000 | 1.0000 | 1.0000 |" in drawn.output
+    assert "| the boxes themselves | 1.0000 | 1.0000 | 1.0000 |" in drawn.stdout
     assert Image.open(tmp_path / "worst.png").width == 4 * 224
     missing = cli("evaluate", tmp_path / "nowhere", "-q")
     assert (missing.exit_code, "no such file; a COCO folder holds" in missing.output) == (2, True)
@@ -118,10 +121,10 @@ def test_a_raster_with_labels(site: Any, cli: Callable[..., Result], tmp_path: P
     boxes = px_boxes([(10, 10, 40, 30), (60, 20, 90, 50)], NORTH_UP, "EPSG:32633", kind=["car", "roof"])
     boxes.to_crs(4326).to_file(tmp_path / "labels.gpkg")
     run = cli(
-        "evaluate", "scene.tif", "--labels", "labels.gpkg", "--class-column", "kind", "--model", tiny_model, "--device", "cpu", "-q"
+        "evaluate", "scene.tif", "--labels", "labels.gpkg", "--class-column", "kind", "--model", tiny_model, "--device", "cpu"
     )
     assert run.exit_code == 0, run.output
-    assert "objects 2, pictures 1" in run.output
-    assert "| car | 1 |" in run.output
+    assert "objects 2, pictures 1" in run.stdout
+    assert "| car | 1 |" in run.stdout
     missing = cli("evaluate", "scene.tif", "--labels", "nowhere.gpkg", "-q")
     assert (missing.exit_code, "Traceback" in missing.output) == (2, False)

@@ -253,14 +253,14 @@ def test_the_record_holds_no_path_of_masks(video: DataSource) -> None:
 
 
 def test_the_command_scores_frames(video: DataSource, cli: Callable[..., Result], tmp_path: Path, tiny_model: Path) -> None:
-    options = ("--frame-masks", video.masks, "--model", tiny_model, "--device", "cpu", "-q", "--json", tmp_path / "e.json")
+    options = ("--frame-masks", video.masks, "--model", tiny_model, "--device", "cpu", "--json", tmp_path / "e.json")
     run = cli("evaluate", video.path, *options)
     assert run.exit_code == 0, run.output
-    assert "objects 12, pictures 6," in run.output
+    assert "objects 12, pictures 6," in run.stdout
     figures = json.loads((tmp_path / "e.json").read_text())
     assert (figures["objects"], figures["by_class"]["object"]["objects"]) == (12, 12)
     some = cli("evaluate", video.path, *options, "--every", 2)
-    assert "objects 6, pictures 3," in some.output
+    assert "objects 6, pictures 3," in some.stdout
     both = cli("evaluate", write_coco(tmp_path / "coco"), "--frame-masks", video.masks, "--labels", "a.gpkg")
     assert (both.exit_code, "--frame-masks of video frames; expected one of them" in both.output) == (2, True)
     wrong = cli("evaluate", video.path, "--frame-masks", tmp_path / "nowhere", "-q")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import Result
-from rosgeo.cli.options import ProgressBar
+from rosgeo.cli.progress import ProgressBar
 from rosgeo.errors import NoOverlapWarning
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.run.estimate import estimate_run
@@ -65,7 +65,7 @@ def test_progress_counts_by_status(write_raster: WriteRaster, ellipse_segmenter:
 
 def test_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr("rosgeo.cli.options.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("rosgeo.cli.progress.time.monotonic", lambda: clock[0])
     with ProgressBar() as progress:
         for done in range(0, 41):
             progress(done, 40, {"ok": done})

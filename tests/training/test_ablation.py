@@ -43,10 +43,10 @@ def test_runs_are_compared_with_what_they_changed_and_cost(
 ) -> None:
     said = cli(
         *("evaluate", coco, "--ablate", "training", "--run", runs[0], "--run", runs[1], "--run", tiny_model),
-        *("--device", "cpu", "-q", "--json", tmp_path / "rows.json"),
+        *("--device", "cpu", "--json", tmp_path / "rows.json"),
     )
     assert said.exit_code == 0, said.output
-    _, _, first, second, third = said.output.strip().splitlines()
+    _, _, first, second, third = said.stdout.strip().splitlines()
     assert first.startswith("| joint | (the first) | 10 | 1.5 | ")
     assert second.startswith('| alternate | stages.cached.update "alternate" | 20 | 1.5 | ')
     # A file that says nothing of its training.

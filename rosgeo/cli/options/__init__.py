@@ -1,0 +1,51 @@
+"""Options that more than one command has, each defined once, with its section of the help."""
+
+from rosgeo.cli.options.data import (
+    FILE,
+    boxes_crs_option,
+    class_column_option,
+    crs_option,
+    json_option,
+    layer_option,
+    output_option,
+    overwrite_option,
+    preview_option,
+    scene_options,
+    track_options,
+    y_axis_option,
+)
+from rosgeo.cli.options.work import (
+    crop_choices,
+    crop_options,
+    device_option,
+    model_options,
+    outline_options,
+    quiet_option,
+    resample_option,
+    resume_option,
+    run_options,
+)
+
+__all__ = [
+    "FILE",
+    "boxes_crs_option",
+    "class_column_option",
+    "crop_choices",
+    "crop_options",
+    "crs_option",
+    "device_option",
+    "json_option",
+    "layer_option",
+    "model_options",
+    "outline_options",
+    "output_option",
+    "overwrite_option",
+    "preview_option",
+    "quiet_option",
+    "resample_option",
+    "resume_option",
+    "run_options",
+    "scene_options",
+    "track_options",
+    "y_axis_option",
+]

@@ -1,0 +1,149 @@
+"""What goes in and what comes out: results, boxes and tracks, bands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rosgeo.cli.help import Decorator, Section, option, together
+
+__all__ = [
+    "FILE",
+    "boxes_crs_option",
+    "class_column_option",
+    "crs_option",
+    "json_option",
+    "layer_option",
+    "output_option",
+    "overwrite_option",
+    "preview_option",
+    "scene_options",
+    "track_options",
+    "y_axis_option",
+]
+
+FILE = click.Path(readable=False)
+"""Text that a shell completes as the name of a file; what is wrong with the file is said by whoever opens it."""
+
+# Result
+
+
+def output_option(help: str, *, default: str, **settings: Any) -> Decorator:
+    """``-o``: the main result; `default` in words."""
+    return option("-o", "--output", section=Section.RESULT, type=FILE, metavar="FILE", show_default=default, help=help, **settings)
+
+
+overwrite_option = option("--overwrite", section=Section.RESULT, is_flag=True, help="Replace files that are there already.")
+
+
+def crs_option(default: str) -> Decorator:
+    """``--crs`` of the result; `default` in words."""
+    return option("--crs", section=Section.RESULT, metavar="CRS", show_default=default, help="CRS of the result.")
+
+
+def preview_option(help: str) -> Decorator:
+    """``--preview``: a picture beside the result."""
+    return option("--preview", section=Section.RESULT, type=FILE, metavar="FILE", help=help)
+
+
+def json_option(help: str = "Print the run's record as JSON.", *, name: str = "as_json", **settings: Any) -> Decorator:
+    """``--json``: a flag, or with settings of its own a file."""
+    return option("--json", name, section=Section.RESULT, help=help, **(settings or {"is_flag": True}))
+
+
+# Boxes
+
+
+def layer_option(file: str) -> Decorator:
+    """``--layer`` of a file with the name that the help has for it."""
+    return option("--layer", section=Section.BOXES, metavar="NAME", help=f"Layer of {file}; needed where it has more than one.")
+
+
+def class_column_option(help: str) -> Decorator:
+    """``--class-column``: where the class of an object stands."""
+    return option("--class-column", section=Section.BOXES, metavar="NAME", help=help)
+
+
+def boxes_crs_option(help: str, **settings: Any) -> Decorator:
+    """``--boxes-crs``: what the boxes' coordinates mean where the file does not tell."""
+    return option("--boxes-crs", section=Section.BOXES, help=help, **settings)
+
+
+def y_axis_option(what: str) -> Decorator:
+    """``--y-axis`` of a layer, in words that end with what is in pixels."""
+    return option(
+        "--y-axis",
+        section=Section.BOXES,
+        default="auto",
+        show_default=True,
+        type=click.Choice(["auto", "down", "up"]),
+        help=f"Of {what} in pixels: y is the row (down) or, as drawn in QGIS, minus the row (up). auto: as its sign tells.",
+    )
+
+
+def track_options(file: str, *, first_frame: str) -> Decorator:
+    """How tracked boxes are read from `file`, in the help's name for it; the default of ``--first-frame`` in words."""
+    return together(
+        option(
+            "--sequence",
+            section=Section.BOXES,
+            metavar="NAME",
+            help=f"Which video or sequence, where {file} holds several: its name or id.",
+        ),
+        layer_option(file),
+        option("--frame-column", section=Section.BOXES, metavar="NAME", help="Column of the frame in a table or layer."),
+        option("--track-column", section=Section.BOXES, metavar="NAME", help="Column of the track in a table or layer."),
+        option(
+            "--column",
+            "columns",
+            section=Section.BOXES,
+            multiple=True,
+            metavar="ROLE=NAME",
+            help="Column of something else in a table or layer: category, score, x_min, y_min, x_max, y_max, width, height. May be "
+            "repeated.",
+        ),
+        option(
+            "--first-frame",
+            section=Section.BOXES,
+            type=int,
+            metavar="N",
+            show_default=first_frame,
+            help=f"Number that {file} gives the first frame.",
+        ),
+        option(
+            "--first-pixel",
+            section=Section.BOXES,
+            type=click.IntRange(0, 1),
+            metavar="N",
+            show_default="the format's",
+            help=f"Number that {file} gives the first column and row.",
+        ),
+        boxes_crs_option("A layer is in pixels, whatever its CRS says.", type=click.Choice(["pixel"])),
+        y_axis_option("a layer"),
+    )
+
+
+# Scene
+
+
+def scene_options(scene: str) -> Decorator:
+    """Bands and stretch of a scene or clip."""
+    return together(
+        option(
+            "--bands",
+            section=Section.SCENE,
+            metavar="R,G,B",
+            show_default="those marked red, green and blue, else the first three",
+            help="Bands to look at, from 1; a single one is grey.",
+        ),
+        option(
+            "--stretch",
+            section=Section.SCENE,
+            default="auto",
+            show_default=True,
+            metavar="RULE",
+            help="How values become 8-bit: none, percentile:LO,HI or range:LO,HI; auto: uint8 stays as it is, else percentile:2,98 of the "
+            f"whole {scene}.",
+        ),
+    )
