@@ -290,8 +290,8 @@ def test_accumulated_passes_are_one_larger_pass(run_config: TrainConfig, tmp_pat
         config = replace(run_config, stages=Stages(live=live), output=str(tmp_path / name))
         train(config)
         weights.append(torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["trained"])
-    # Adam makes a whole step of a gradient that is nothing but rounding, as a weight has here and there, and each bias of keys, which shifts
-    # all logits of a softmax alike.
+    # Adam makes a whole step of a gradient that is nothing but rounding, as a weight has here and there, and each bias of keys, which
+    # shifts all logits of a softmax alike.
     one, two = (torch.cat([value.flatten() for name, value in w.items() if not name.endswith("k_proj.bias")]) for w in weights)
     apart = (one - two).abs() > 2e-4 + 1e-3 * two.abs()
     assert float(apart.float().mean()) < 1e-3
