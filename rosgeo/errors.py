@@ -10,6 +10,7 @@ __all__ = [
     "BoxesError",
     "CRSMismatchError",
     "ClusterError",
+    "ComparisonWarning",
     "ConfigError",
     "DeviceError",
     "DownloadError",
@@ -103,6 +104,10 @@ class RunInterruptedError(RosgeoError, KeyboardInterrupt):
 
 class RosgeoWarning(UserWarning):
     """Root of all warnings that rosgeo issues."""
+
+
+class ComparisonWarning(RosgeoWarning):
+    """Two layers are compared that can hardly be meant for each other."""
 
 
 class FormatLossWarning(RosgeoWarning):

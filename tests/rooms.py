@@ -83,7 +83,7 @@ ROOMS = {
         "numpy pandas geopandas shapely torch dask",
     ),
     "labelled": room("labelled objects, wherever they come from", "inference raster vector"),
-    "evaluation": room("how good a model is", "model inference labelled"),
+    "evaluation": room("how good a model is, and a layer of outlines", "model inference vector labelled"),
     "training": room("how a model learns", "model inference labelled evaluation"),
     "outputs": room(
         "what a result is also written as: mask raster, STAC item", "raster vector", f"{MAP} rasterio dask shapely antimeridian"

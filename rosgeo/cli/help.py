@@ -46,6 +46,7 @@ class Section(StrEnum):
     BOXES = "Boxes"
     SCENE = "Scene"
     OUTLINES = "Outlines"
+    MATCHING = "Matching"
     MODEL = "Model"
     CROPS = "Crops"
     RUN = "Where and how it runs"

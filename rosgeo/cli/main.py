@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from rosgeo import __version__
+from rosgeo.cli.compare import compare_command
 from rosgeo.cli.completion import completion_command
 from rosgeo.cli.convert import convert_group
 from rosgeo.cli.demo import demo_command
@@ -88,6 +89,7 @@ for _command in (
     convert_group,
     train_command,
     evaluate_command,
+    compare_command,
     models_group,
     info_command,
     doctor_command,

@@ -77,7 +77,7 @@ __all__ = ["segment_command", "segment_options"]
     type=click.Choice(["mask", "row"]),
     help="Of the mask raster: 1 inside, or the row's rosgeo_id plus 1.",
 )
-@option("--stac", section=Section.RESULT, is_flag=True, help="Also write a STAC item beside the result (RESULT.stac.json).")
+@option("--stac", section=Section.RESULT, is_flag=True, help="Also write a STAC item beside the result (OUTPUT.stac.json).")
 @option(
     "--datetime",
     "scene_time",

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyproj import CRS
-from pyproj.exceptions import CRSError
+import numpy as np
+from pyproj import CRS, Geod, Transformer
+from pyproj.exceptions import CRSError, ProjError
 
 from rosgeo.errors import OptionError
+from rosgeo.types import FloatArray
 
-__all__ = ["crs_label", "known_crs", "parse_crs"]
+__all__ = ["crs_label", "known_crs", "metres_per_unit", "parse_crs"]
+
+_STEP_DEGREES = 1e-4
 
 
 def parse_crs(text: str | CRS, option: str) -> CRS:
@@ -33,3 +37,32 @@ def crs_label(crs: CRS) -> str:
     """The code of a CRS, or its name where it has none."""
     authority = crs.to_authority()
     return ":".join(authority) if authority else crs.name
+
+
+def metres_per_unit(points: FloatArray, crs: CRS | None) -> FloatArray:
+    """How long a unit along x and a unit along y are on the ground, on the WGS 84 ellipsoid.
+
+    Parameters
+    ----------
+    points : float64 array (N, 2)
+        Where, in the CRS.
+    crs : CRS or None
+
+    Returns
+    -------
+    float64 array (N, 2)
+        In metres; 1 where there is no CRS, none that leads to WGS 84, or the point lies outside of its use. Measured over some ten
+        metres, so that in degrees and in Web Mercator it is what holds at the point.
+    """
+    ones = np.ones((len(points), 2))
+    if crs is None or not len(points):
+        return ones
+    try:
+        to_degrees = Transformer.from_crs(crs, 4326, always_xy=True)
+    except ProjError:
+        return ones
+    step = _STEP_DEGREES if crs.is_geographic else 10.0
+    here, right, up = (to_degrees.transform(*(points + offset).T) for offset in ((0, 0), (step, 0), (0, step)))
+    geod = Geod(ellps="WGS84")
+    scale = np.stack([geod.inv(*here, *there)[2] for there in (right, up)], axis=1) / step
+    return np.where(np.isfinite(scale) & (scale > 0), scale, ones)

@@ -13,6 +13,7 @@ from rosgeo.labelled.config import DataSource
 from rosgeo.labelled.data import LabelledObject, RasterPixels
 from rosgeo.labelled.outlines import join_loops
 from rosgeo.types import FloatArray, RasterGrid
+from rosgeo.vector.layers.style import GOOD_STATUS
 
 if TYPE_CHECKING:
     from rosgeo.geometry.place import Placed
@@ -22,9 +23,6 @@ __all__ = ["footprint", "read_labels"]
 
 _MIN_SIDE_PX = 2.0
 """Objects that are shorter than this in both directions have no outline to learn."""
-
-_GOOD_STATUS = ("ok", "corrected")
-"""Values of `rosgeo_status` that labels may have; `rosgeo.vector.layers.style` tells how QGIS sets them."""
 
 
 def read_labels(source: DataSource, column: str | None = None) -> tuple[list[LabelledObject], dict[str, int]]:
@@ -91,7 +89,7 @@ def read_labels(source: DataSource, column: str | None = None) -> tuple[list[Lab
         )
         for row in outlines
     ]
-    lost |= {f"with another rosgeo_status than {' or '.join(_GOOD_STATUS)}": unwanted} if unwanted else {}
+    lost |= {f"with another rosgeo_status than {' or '.join(GOOD_STATUS)}": unwanted} if unwanted else {}
     if not objects:
         raise TrainingDataError(
             f"not one polygon of {source.labels} can be used on {source.raster} ({lost}); check the CRS of both, or the condition 'where'"
@@ -104,7 +102,7 @@ def _wanted(frame: Any, source: DataSource) -> tuple[Any, int]:
     if source.where is not None or "rosgeo_status" not in frame.columns:
         return frame, 0
     # A row that was drawn where QGIS did not set the status has none.
-    wanted = frame["rosgeo_status"].isin(_GOOD_STATUS) | frame["rosgeo_status"].isna()
+    wanted = frame["rosgeo_status"].isin(GOOD_STATUS) | frame["rosgeo_status"].isna()
     return frame[wanted].reset_index(drop=True), int((~wanted).sum())
 
 

@@ -147,7 +147,7 @@ def test_example_runs_as_printed(example: str, folder: Path, cli: Cli, monkeypat
     if arguments[0] == "train":
         # Up to where the configuration is read and checked; tests/training/test_run.py trains.
         monkeypatch.setattr(loop, "train", lambda *_, **__: TrainResult(weights=Path("w.safetensors"), final={}, steps=0))
-    if arguments[0] == "info" or "--overwrite" in arguments:
+    if arguments[0] in ("info", "compare") or "--overwrite" in arguments:
         assert cli("segment", "scene.tif", "boxes.gpkg", "-o", "roofs.gpkg", "-q").exit_code == 0
     elif arguments[0] == "evaluate":
         gpd.read_file("fields.geojson").to_file("roofs.gpkg")

@@ -35,6 +35,7 @@ MADE: dict[Names, list[tuple[str, str | None]]] = {
         ("coco --json e.json --picture p.png", "e.json"),
         ("coco --every 3 --ablate training --run MODEL --json e.json", "e.json"),
     ],
+    ("compare",): [("boxes.gpkg boxes.gpkg -o pairs.gpkg --json c.json", "c.json"), ("boxes.gpkg boxes.gpkg", None)],
     ("convert", "tracks"): [("tracks.txt t.csv --to csv", "t.csv")],
     ("models", "convert"): [("MODEL m.safetensors", "m.safetensors")],
     ("models", "download"): [("rosgeo-small", None)],

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -19,7 +19,7 @@ from rosgeo.types import Boxes, RasterGrid
 from rosgeo.vector.layers.qgis_metadata import QMD_URI, layer_qmd
 from rosgeo.vector.layers.style import TimeOfRows, prompts_qml, result_qml
 
-__all__ = ["PROMPTS_LAYER", "finish_geopackage", "outlines_layer", "prompts_frame"]
+__all__ = ["PROMPTS_LAYER", "StyledLayer", "finish_geopackage", "outlines_layer", "prompts_frame", "style_layers"]
 
 PROMPTS_LAYER = "prompts"
 """Name of the layer of boxes. It comes after the outlines, so that readers that take a file's first layer get these."""
@@ -101,6 +101,35 @@ def finish_geopackage(
             _add_style(database, PROMPTS_LAYER, "geom", prompts_qml(), "Prompts, dashed")
             _add_metadata(database, PROMPTS_LAYER, layer_qmd(record, what="Prompts (boxes as the model was given them)"))
             _describe(database, PROMPTS_LAYER, "Boxes as the model was given them (rosgeo)")
+
+
+class StyledLayer(NamedTuple):
+    """A layer of a GeoPackage and how QGIS shows it.
+
+    Attributes
+    ----------
+    name, geometry_column : str
+        Its table.
+    qml : str
+        The style.
+    style, description : str
+        What the style and the layer are, in words.
+    """
+
+    name: str
+    geometry_column: str
+    qml: str
+    style: str
+    description: str
+
+
+def style_layers(path: Path, layers: Sequence[StyledLayer]) -> None:
+    """Add default styles and descriptions to layers of a GeoPackage that has none yet."""
+    with closing(sqlite3.connect(path)) as database, database:
+        _make_tables(database)
+        for layer in layers:
+            _add_style(database, layer.name, layer.geometry_column, layer.qml, layer.style)
+            _describe(database, layer.name, layer.description)
 
 
 def _make_tables(database: sqlite3.Connection) -> None:

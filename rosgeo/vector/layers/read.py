@@ -14,7 +14,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from rosgeo.errors import BoxesError, InputFileNotFoundError, OptionError
 from rosgeo.vector.layers.gpkg import outlines_layer
 
-__all__ = ["read_boxes"]
+__all__ = ["read_boxes", "read_polygons"]
 
 _PARQUET = (".parquet", ".geoparquet", ".pq")
 
@@ -41,37 +41,67 @@ def read_boxes(boxes: str | Path | gpd.GeoDataFrame, *, layer: str | None = None
     InputFileNotFoundError, BoxesError, OptionError
         No such file; not a vector file; no, or no such layer; no rows; points or lines.
     """
-    if isinstance(boxes, gpd.GeoDataFrame):
-        if layer is not None or where is not None:
-            raise OptionError("layer and where select from a file; a GeoDataFrame was given")
-        frame, name = boxes.copy(), "the GeoDataFrame"
-        if frame.active_geometry_name is None:
-            raise BoxesError(f"{name} has no active geometry column; set one with set_geometry")
-    else:
-        frame, name = _read_file(str(boxes), layer, where)
+    frame, name = read_polygons(boxes, layer=layer, where=where)
     if len(frame) == 0:
         raise BoxesError(f"{name} holds no boxes" + (f" where {where}" if where else "") + "; expected at least one polygon")
-    _require_polygons(frame, name)
     return frame
 
 
-def _read_file(path: str, layer: str | None, where: str | None) -> tuple[gpd.GeoDataFrame, str]:
+def read_polygons(
+    polygons: str | Path | gpd.GeoDataFrame,
+    *,
+    layer: str | None = None,
+    where: str | None = None,
+    what: str = "boxes",
+    option: str = "--",
+) -> tuple[gpd.GeoDataFrame, str]:
+    """`read_boxes` for polygons of any use; no rows are no error.
+
+    Parameters
+    ----------
+    polygons, layer, where
+        See `read_boxes`.
+    what : str
+        What they are, for messages.
+    option : str
+        How the options of layer and condition begin, for messages: ``--truth-`` of ``--truth-layer``.
+
+    Returns
+    -------
+    frame : GeoDataFrame
+        See `read_boxes`.
+    name : str
+        Of the file and its layer.
+    """
+    if isinstance(polygons, gpd.GeoDataFrame):
+        if layer is not None or where is not None:
+            raise OptionError("layer and where select from a file; a GeoDataFrame was given")
+        frame, name = polygons.copy(), "the GeoDataFrame"
+        if frame.active_geometry_name is None:
+            raise BoxesError(f"{name} has no active geometry column; set one with set_geometry")
+    else:
+        frame, name = _read_file(str(polygons), layer, where, what, option)
+    _require_polygons(frame, name)
+    return frame, name
+
+
+def _read_file(path: str, layer: str | None, where: str | None, what: str, option: str) -> tuple[gpd.GeoDataFrame, str]:
     if not path.strip():
-        raise InputFileNotFoundError("the name of the boxes' file is empty; expected a layer of boxes")
+        raise InputFileNotFoundError(f"the name of the {what}' file is empty; expected a layer of {what}")
     if where is not None and not where.strip():
-        raise OptionError("--where is empty; expected a condition such as: class = 'ship'")
+        raise OptionError(f"{option}where is empty; expected a condition such as: class = 'ship'")
     if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
-        raise InputFileNotFoundError(f"{path}: no such file; expected a layer of boxes")
+        raise InputFileNotFoundError(f"{path}: no such file; expected a layer of {what}")
     if Path(path).suffix.lower() in _PARQUET:
-        return _read_parquet(path, layer, where), path
-    layer = _choose_layer(path, layer)
+        return _read_parquet(path, layer, where, option), path
+    layer = _choose_layer(path, layer, option)
     name = f'{path} (layer "{layer}")'
     try:
         frame = pyogrio.read_dataframe(path, layer=layer, where=where, fid_as_index=where is not None, on_invalid="ignore")
     except (DataSourceError, DataLayerError, RuntimeError, ValueError) as error:
         if where is not None:
             columns = ", ".join(pyogrio.read_info(path, layer=layer)["fields"])
-            raise OptionError(f"--where {where!r} is not understood by {name}, whose columns are: {columns}") from error
+            raise OptionError(f"{option}where {where!r} is not understood by {name}, whose columns are: {columns}") from error
         raise BoxesError(f"{name} cannot be read: {_short(error)}") from error
     if not isinstance(frame, gpd.GeoDataFrame):
         raise BoxesError(f"{name} is a table without geometries; expected polygons")
@@ -83,18 +113,20 @@ def _read_file(path: str, layer: str | None, where: str | None) -> tuple[gpd.Geo
     return frame.reset_index(drop=True), name
 
 
-def _read_parquet(path: str, layer: str | None, where: str | None) -> gpd.GeoDataFrame:
+def _read_parquet(path: str, layer: str | None, where: str | None, option: str) -> gpd.GeoDataFrame:
     if layer is not None:
-        raise OptionError(f"{path}: a GeoParquet file has no layers; leave --layer out")
+        raise OptionError(f"{path}: a GeoParquet file has no layers; leave {option}layer out")
     if where is not None:
-        raise OptionError(f"{path}: --where works on layers that GDAL reads, not on GeoParquet; filter it in Python, or convert it")
+        raise OptionError(
+            f"{path}: {option}where works on layers that GDAL reads, not on GeoParquet; filter it in Python, or convert it"
+        )
     try:
         return gpd.read_parquet(path).reset_index(drop=True)
     except (ValueError, OSError, shapely.errors.ShapelyError) as error:
         raise BoxesError(f"{path} is not a GeoParquet file: {_short(error)}") from error
 
 
-def _choose_layer(path: str, layer: str | None) -> str:
+def _choose_layer(path: str, layer: str | None, option: str) -> str:
     try:
         layers = pyogrio.list_layers(path)
     except (DataSourceError, RuntimeError) as error:
@@ -112,7 +144,7 @@ def _choose_layer(path: str, layer: str | None) -> str:
         outlines = outlines_layer(path, with_geometry)
         if outlines is not None:
             return outlines
-        raise OptionError(f"{path} has {len(with_geometry)} layers ({', '.join(with_geometry)}); choose one with --layer")
+        raise OptionError(f"{path} has {len(with_geometry)} layers ({', '.join(with_geometry)}); choose one with {option}layer")
     return with_geometry[0]
 
 

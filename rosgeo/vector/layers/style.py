@@ -11,7 +11,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-__all__ = ["HAND", "SCORE_CLASSES", "STATUS_WORDS", "TimeOfRows", "prompts_qml", "result_qml"]
+__all__ = [
+    "GOOD_STATUS",
+    "HAND",
+    "PAIR_KINDS",
+    "SCORE_CLASSES",
+    "STATUS_WORDS",
+    "TimeOfRows",
+    "pair_truth_qml",
+    "pairs_qml",
+    "prompts_qml",
+    "result_qml",
+]
 
 _CATEGORIES = "Symbology|Labeling|Fields|Forms|MapTips|AttributeTable"
 
@@ -42,6 +53,30 @@ STATUS_WORDS = {
 }
 """Values of `rosgeo_status` and how a form shows them. A run writes all but two: QGIS sets ``corrected`` where a shape is changed or
 drawn; ``rejected`` is for a person to choose."""
+
+GOOD_STATUS = ("ok", "corrected")
+"""Values of `rosgeo_status` of outlines that count as such: what is learned from, and compared. So do rows without a status."""
+
+PAIR_KINDS = {
+    "right": ("75,160,255", "right: of the result, with a true outline"),
+    "made up": ("253,141,60", "made up: of the result alone"),
+    "missed": (_MISSED, "missed: of the truth alone"),
+    "not counted": ("170,170,170", "not counted: mostly outside of the area"),
+}
+"""Values of ``kind`` in a comparison: colour, and what the legend says."""
+
+_PAIR_ALIASES = {
+    "kind": "Kind",
+    "class": "Class",
+    "result_row": "Row of the result (from 0)",
+    "truth_row": "Row of the truth (from 0)",
+    "iou": "IoU (0–1)",
+    "boundary_iou": "Boundary IoU (0–1)",
+    "score": "Score of the result",
+    "best_iou": "Largest IoU with the other layer, of any class",
+    "best_row": "Its row there (from 0)",
+    "best_class": "Its class there",
+}
 
 _ALIASES = {
     "rosgeo_id": "Row of the boxes (from 0)",
@@ -151,6 +186,35 @@ def prompts_qml(time: TimeOfRows | None = None) -> str:
     _fields(root, _PROMPT_ALIASES)
     SubElement(root, "previewExpression").text = "'box of row ' || \"prompt_row\""
     SubElement(root, "mapTip").text = '<b>box of row [% "prompt_row" %]</b><br>[% "prompt_status" %]'
+    return _qml(root)
+
+
+def pairs_qml() -> str:
+    """The style of a comparison's pairs: right blue, made up orange, missed magenta and dashed; labels (the IoU) are prepared and off."""
+    root = _root(None)
+    _renderer(root, [_pair_rule(kind, colour, label) for kind, (colour, label) in PAIR_KINDS.items()])
+    _labels(root, 'round(coalesce("iou", "best_iou"), 2)')
+    _fields(root, _PAIR_ALIASES)
+    SubElement(root, "previewExpression").text = '"kind" || \' \' || coalesce("result_row", "truth_row")'
+    SubElement(root, "mapTip").text = (
+        '<b>[% "kind" %]</b> [% "class" %]<br>row [% coalesce("result_row", \'none\') %] of the result, '
+        "[% coalesce(\"truth_row\", 'none') %] of the truth<br>IoU [% coalesce(round(\"iou\", 3), 'none') %], of the boundary "
+        "[% coalesce(round(\"boundary_iou\", 3), 'none') %]"
+    )
+    return _qml(root)
+
+
+def _pair_rule(kind: str, colour: str, label: str) -> _Rule:
+    dash = "2.2;1.2" if kind == "missed" else None
+    return _Rule(label, f"\"kind\" = '{kind}'", (_fill(colour, 40), _line("20,20,20,190", 0.9), _line(f"{colour},255", 0.46, dash)))
+
+
+def pair_truth_qml() -> str:
+    """The style of the true outlines of a comparison's pairs: dashed and light, so that the outline of the result is seen under it."""
+    root = _root(None)
+    _renderer(root, [_Rule("true outline of a pair", "TRUE", (_line("255,255,255,230", 0.26, dash="2.2;1.6"),))])
+    _labels(root, 'round("iou", 2)')
+    _fields(root, {key: _PAIR_ALIASES[key] for key in ("truth_row", "result_row", "class", "iou")})
     return _qml(root)
 
 
