@@ -120,6 +120,7 @@ def test_errors_are_printed_all_the_same(path: Names, run: Callable[..., Result]
         ("video",): "nowhere nowhere.txt",
         ("train",): "nowhere.yaml",
         ("evaluate",): "nowhere",
+        ("compare",): "nowhere.gpkg boxes.gpkg",
         ("convert", "tracks"): "nowhere.txt t.csv --to csv",
         ("models", "convert"): "nowhere.pth m.safetensors",
         ("models", "download"): "nobody",
