@@ -12,6 +12,7 @@ import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from rosgeo.errors import BoxesError, InputFileNotFoundError, OptionError
+from rosgeo.vector.layers.database import require_log
 from rosgeo.vector.layers.gpkg import outlines_layer
 
 __all__ = ["read_boxes"]
@@ -64,6 +65,7 @@ def _read_file(path: str, layer: str | None, where: str | None) -> tuple[gpd.Geo
         raise InputFileNotFoundError(f"{path}: no such file; expected a layer of boxes")
     if Path(path).suffix.lower() in _PARQUET:
         return _read_parquet(path, layer, where), path
+    require_log(path)
     layer = _choose_layer(path, layer)
     name = f'{path} (layer "{layer}")'
     try:
