@@ -10,6 +10,7 @@ __all__ = [
     "BoxesError",
     "CRSMismatchError",
     "ClusterError",
+    "ColumnsWarning",
     "ConfigError",
     "DeviceError",
     "DownloadError",
@@ -103,6 +104,10 @@ class RunInterruptedError(RosgeoError, KeyboardInterrupt):
 
 class RosgeoWarning(UserWarning):
     """Root of all warnings that rosgeo issues."""
+
+
+class ColumnsWarning(RosgeoWarning):
+    """Rows that are added to a result lack columns that it has."""
 
 
 class FormatLossWarning(RosgeoWarning):

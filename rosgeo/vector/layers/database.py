@@ -107,7 +107,7 @@ def _taken(path: Path, place: Path, log: list[Path], wait_s: float) -> sqlite3.C
         if _code(error) in _NO_DATABASE and not log:
             return None
         raise OutputError(
-            f"{path} cannot be replaced: what was last saved to it is in {_names(log, place)}, and {error}. Move both away"
+            f"{path} cannot be replaced: {_names(log, place)} holds what was last saved, and {error}. Move both away"
         ) from error
     return database
 
@@ -126,8 +126,8 @@ def _names(log: list[Path], place: Path) -> str:
 def require_log(path: str | Path, error: type[UserInputError] = BoxesError) -> None:
     """See to it that a reader of a layer sees what is in the log beside its file.
 
-    GDAL reads the log by itself where it can. Where it cannot (in a folder that takes no files, for a write that was cut short) it would read
-    the file without the log, or not at all.
+    GDAL reads the log by itself where it can. Where it cannot (in a folder that takes no files, for a write that was cut short) it would
+    read the file without the log, or not at all.
 
     Parameters
     ----------

@@ -305,10 +305,10 @@ def read_record(path: str | Path) -> dict[str, Any]:
 
 
 def read_written(path: str | Path, layer: str = LAYER) -> gpd.GeoDataFrame:
-    """The rows of a layer of a GeoPackage that `write_result` wrote; raises OutputError where there is no such layer."""
+    """The rows of a layer of a GeoPackage that `write_result` wrote, by their fid; raises OutputError where there is no such layer."""
     require_log(path, OutputError)
     try:
-        frame: gpd.GeoDataFrame = pyogrio.read_dataframe(path, layer=layer)
+        frame: gpd.GeoDataFrame = pyogrio.read_dataframe(path, layer=layer, fid_as_index=True)
     except (DataSourceError, DataLayerError) as error:
         raise OutputError(f"{path} has no layer {layer!r} of a rosgeo run: {' '.join(str(error).split())[:200]}") from error
     return frame
