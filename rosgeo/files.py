@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 from filelock import FileLock, Timeout
@@ -27,16 +28,18 @@ __all__ = [
     "legal_name",
     "put",
     "real_path",
+    "stem_of",
     "sync_folder",
     "whole_file",
     "written_alone",
-    "written_here",
 ]
 
 logger = logging.getLogger(__name__)
 
 _MOST_NAME_BYTES = 255
 """Of a file's name, on every usual file system."""
+
+_MOST_STEM = 100
 
 _HERE: ContextVar[frozenset[Path]] = ContextVar("rosgeo outputs that are locked", default=frozenset())
 
@@ -60,7 +63,40 @@ def hidden_beside(path: Path, ending: str) -> Path:
 
 def legal_name(text: str) -> str:
     """A text as part of a file's name that every system takes; ``_`` where there are characters that one of them does not."""
-    return _SYSTEM_MARKS.sub("_", text).strip(" ._") or "_"
+    return _SYSTEM_MARKS.sub("_", text).strip(" ._")[:_MOST_STEM] or "_"
+
+
+def stem_of(name: str) -> str:
+    """What an output is called by default, after its input.
+
+    Parameters
+    ----------
+    name : str
+        A path, an address or the name of a sub-dataset as GDAL has it (``NETCDF:"scene.nc":Band1``).
+
+    Returns
+    -------
+    str
+        The stem of the file, of an address without what it is asked with; of a sub-dataset the stem of its file and the parts of its name,
+        joined by ``_``. Every system takes it as a file's name.
+    """
+    if Path(name).exists():
+        return legal_name(Path(name).stem)
+    # /vsicurl/ stands before an address, and zip:// before the name of a file in an archive.
+    text = (
+        urlsplit(name[name.index("http") :] if name.startswith("/vsi") and "http" in name else name).path if "://" in name else name
+    )
+    parts = _SUBDATASET.fullmatch(name)
+    if parts is None or "://" in name.partition('"')[0]:
+        return legal_name(Path(text.rpartition("!")[2].replace("\\", "/")).stem)
+    named = [quoted or plain for quoted, plain in _PART.findall(parts["rest"])]
+    stems = [Path(part).stem if "." in part else part.strip("/") for part in named]
+    return "_".join(legal_name(stem) for stem in stems if stem)
+
+
+# The driver's name is longer than that of a Windows disk.
+_SUBDATASET = re.compile(r"[A-Za-z0-9_]{2,}:(?P<rest>.+)")
+_PART = re.compile(r'"([^"]*)"|([^":]+)')
 
 
 @contextmanager
@@ -84,11 +120,6 @@ def written_alone(paths: Iterable[str | Path]) -> Iterator[None]:
             yield
         finally:
             _HERE.reset(token)
-
-
-def written_here(path: str | Path) -> bool:
-    """True where the caller holds the lock of a file."""
-    return real_path(path) in _HERE.get()
 
 
 @contextmanager

@@ -102,7 +102,11 @@ def evaluate_command(
     from rosgeo.evaluation.scoring import evaluate
     from rosgeo.inference.predict import Segmenter
     from rosgeo.model.registry import open_model
+    from rosgeo.vector.layers.write import check_output, writing
 
+    for output in (json_path, picture):
+        if output is not None:
+            check_output(output, overwrite=True)
     if ablate and picture is not None:
         raise click.UsageError("--picture shows one run; leave it out with --ablate")
     if (ablate == "training") != bool(runs):
@@ -130,7 +134,8 @@ def evaluate_command(
             _draw(result, tiles, picture)
     click.echo(table)
     if json_path is not None:
-        json_path.write_text(json.dumps({"data": data.name, **figures}, indent=1), encoding="utf-8")
+        with writing(json_path) as partial:
+            partial.write_text(json.dumps({"data": data.name, **figures}, indent=1), encoding="utf-8")
 
 
 def _ticker(progress: Callable[..., None], total: int) -> Callable[[], None]:

@@ -19,6 +19,7 @@ from rosgeo.vector.layers.database import held_alone, sides_of
 from rosgeo.vector.layers.shapefile import parts_of
 
 __all__ = [
+    "KEPT",
     "Stamp",
     "cannot_write",
     "check_output",
@@ -204,23 +205,26 @@ def temporary_folder(path: Path) -> Iterator[Path]:
         yield folder
     finally:
         # Where even an old file could not be brought back, it is still in there.
-        if not (folder / _KEPT).exists() or not any((folder / _KEPT).iterdir()):
+        if not (folder / KEPT).exists() or not any((folder / KEPT).iterdir()):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-_KEPT = "old"
-"""Where old files are in a temporary folder, until all new ones are in their places."""
+KEPT = "old"
+"""Name of the folder where old files are in a temporary folder, until all new ones are in their places."""
 
 
 def _sweep(place: Path, mark: str) -> None:
-    """Remove the folders of runs that were killed; a Shapefile of which some parts were replaced already gets its old ones back."""
+    """Remove the folders of runs that were killed; what was replaced by then only in part gets its old files back."""
     for folder in place.parent.glob(f"{_escaped(mark)}*"):
         if not re.fullmatch(r"[a-z0-9_]{8}", folder.name.removeprefix(mark)) or not folder.is_dir() or folder.is_symlink():
             continue
-        kept = folder / _KEPT
-        unfinished = kept.is_dir() and any(f.is_file() for f in folder.iterdir())
-        for old in kept.iterdir() if unfinished else ():
-            old.replace(real_path(place.with_name(old.name)))
+        kept = folder / KEPT
+        unfinished = kept.is_dir() and any(f != kept for f in folder.iterdir())
+        for old in kept.iterdir() if unfinished or not place.exists() else ():
+            name = real_path(place.with_name(old.name))
+            # A folder is renamed away before the new one comes.
+            if old.is_file() or not name.exists():
+                old.replace(name)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -233,7 +237,7 @@ def _put_in_place(partials: Sequence[Path], paths: Sequence[Path]) -> None:
     try:
         for partial, path in zip(partials, paths, strict=True):
             new = {path.with_name(p.name): p for p in _files_of(partial)}
-            kept = partial.parent / _KEPT
+            kept = partial.parent / KEPT
             kept.mkdir()
             for file in _files_of(path):
                 _require_replaceable(file)
