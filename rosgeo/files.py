@@ -83,9 +83,8 @@ def stem_of(name: str) -> str:
     if Path(name).exists():
         return legal_name(Path(name).stem)
     # /vsicurl/ stands before an address, and zip:// before the name of a file in an archive.
-    text = (
-        urlsplit(name[name.index("http") :] if name.startswith("/vsi") and "http" in name else name).path if "://" in name else name
-    )
+    address = urlsplit(name[name.index("http") :] if name.startswith("/vsi") and "http" in name else name)
+    text = (address.path or address.netloc) if "://" in name else name
     parts = _SUBDATASET.fullmatch(name)
     if parts is None or "://" in name.partition('"')[0]:
         return legal_name(Path(text.rpartition("!")[2].replace("\\", "/")).stem)
