@@ -177,7 +177,9 @@ def replacing_all(paths: Sequence[Path], *, read: Stamp | None = None) -> Iterat
             raise
         except OSError as error:
             names = ", ".join(map(str, paths))
-            raise OutputError(f"{names} cannot be put in place: {_reason(error)}; nothing was changed") from error
+            notes = getattr(error, "__notes__", [])
+            end = "; ".join(notes) if notes else "nothing was changed"
+            raise OutputError(f"{names} cannot be put in place: {_reason(error)}; {end}") from error
 
 
 def _require_as_read(path: Path, read: Stamp | None) -> None:
@@ -195,7 +197,7 @@ def _reason(error: OSError) -> str:
 def temporary_folder(path: Path) -> Iterator[Path]:
     """A folder beside what is to be put at `path`, gone when the block ends; what killed runs left there of the same output goes first."""
     place = real_path(path)
-    mark = f"{hidden_beside(place, 'rosgeo').name}-"
+    mark = hidden_beside(place, "rosgeo-xxxxxxxx").name.removesuffix("xxxxxxxx")
     try:
         _sweep(place, mark)
         folder = Path(tempfile.mkdtemp(prefix=mark, dir=place.parent))
@@ -220,7 +222,7 @@ def _sweep(place: Path, mark: str) -> None:
             continue
         kept = folder / KEPT
         unfinished = kept.is_dir() and any(f != kept for f in folder.iterdir())
-        for old in kept.iterdir() if unfinished or not place.exists() else ():
+        for old in kept.iterdir() if unfinished or (kept.is_dir() and not place.exists()) else ():
             name = real_path(place.with_name(old.name))
             # A folder is renamed away before the new one comes.
             if old.is_file() or not name.exists():
