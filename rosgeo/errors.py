@@ -10,6 +10,7 @@ __all__ = [
     "BoxesError",
     "CRSMismatchError",
     "ClusterError",
+    "ColumnsWarning",
     "ComparisonWarning",
     "ConfigError",
     "DeviceError",
@@ -108,6 +109,10 @@ class RosgeoWarning(UserWarning):
 
 class ComparisonWarning(RosgeoWarning):
     """Two layers are compared that can hardly be meant for each other."""
+
+
+class ColumnsWarning(RosgeoWarning):
+    """Rows that are added to a result lack columns that it has."""
 
 
 class FormatLossWarning(RosgeoWarning):

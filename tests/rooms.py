@@ -47,7 +47,7 @@ def room(what: str, ours: str = "", others: str | None = None) -> Room:
     return Room(what, tuple(ours.split()), None if others is None else frozenset(others.split()))
 
 
-GROUND = ("errors", "types", "geometry")
+GROUND = ("errors", "types", "geometry", "files")
 """Every room may import these, as far as they are below it."""
 MAP = "numpy affine pyproj"  # what rosgeo.types is made of: whoever handles its values of the map may use them
 
@@ -56,6 +56,7 @@ ROOMS = {
     "errors": room("every exception and warning", "", ""),
     "types": room("the values that rooms hand to one another", "", MAP),
     "geometry": room("arithmetic of places: map <-> pixel, windows, the plan; no files, no torch", "", f"{MAP} shapely"),
+    "files": room("files in their place: who writes them, who holds them, one put for another", "", "filelock psutil"),
     "model": room(
         "networks, weights files, names; nothing of maps", "", "numpy torch segment_anything peft safetensors pooch requests"
     ),

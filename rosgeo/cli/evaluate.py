@@ -132,13 +132,9 @@ def evaluate_command(
     from rosgeo.evaluation.scoring import evaluate
     from rosgeo.inference.predict import Segmenter
     from rosgeo.model.registry import open_model
+    from rosgeo.vector.layers.write import writing
 
-    if ablate and picture is not None:
-        raise click.UsageError("--picture shows one run; leave it out with --ablate")
-    if (ablate == "training") != bool(runs):
-        raise click.UsageError("--ablate training and --run come together: the runs to compare")
-    if labels is not None and frame_masks is not None:
-        raise click.UsageError("--labels are of a raster and --frame-masks of video frames; expected one of them")
+    _check(labels, frame_masks, ablate, runs, json_path, picture)
     policy = crop_choices(choices)
     objects = _every(_objects(data, labels, layer, class_column, y_axis, frame_masks), every)
     device = choices.pop("device")
@@ -161,7 +157,30 @@ def evaluate_command(
     if not quiet:
         click.echo(table)
     if json_path is not None:
-        json_path.write_text(json.dumps({"data": data.name, **figures}, indent=1), encoding="utf-8")
+        with writing(json_path) as partial:
+            partial.write_text(json.dumps({"data": data.name, **figures}, indent=1), encoding="utf-8")
+
+
+def _check(
+    labels: str | None,
+    frame_masks: str | None,
+    ablate: str | None,
+    runs: tuple[str, ...],
+    json_path: Path | None,
+    picture: Path | None,
+) -> None:
+    """Find out before any work which options do not go together, and which file cannot be written."""
+    from rosgeo.vector.layers.write import check_output
+
+    for output in (json_path, picture):
+        if output is not None:
+            check_output(output, overwrite=True)
+    if ablate and picture is not None:
+        raise click.UsageError("--picture shows one run; leave it out with --ablate")
+    if (ablate == "training") != bool(runs):
+        raise click.UsageError("--ablate training and --run come together: the runs to compare")
+    if labels is not None and frame_masks is not None:
+        raise click.UsageError("--labels are of a raster and --frame-masks of video frames; expected one of them")
 
 
 def _ticker(progress: Callable[..., None], total: int) -> Callable[[], None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -150,6 +149,7 @@ def segment_command(
     """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.cli.beside import Beside
     from rosgeo.cli.cluster import cluster_client
+    from rosgeo.files import stem_of, written_alone
     from rosgeo.run.pipeline import segment_run
 
     options = segment_options(choices)
@@ -160,23 +160,24 @@ def segment_command(
         if as_json or not quiet:
             click.echo(json.dumps(figures) if as_json else _estimate(figures))
         return
-    targets = list(output) or [f"{Path(scene).stem}_masks.gpkg"]
+    targets = list(output) or [f"{stem_of(scene)}_masks.gpkg"]
     beside = Beside(targets, mask_raster, mask_values, preview, stac, scene_time)
     beside.check(scene, boxes, overwrite=overwrite)
-    with cluster_client(workers, scheduler) as client, ProgressBar(shown=not quiet) as progress:
-        run = segment_run(
-            scene,
-            boxes,
-            options,
-            output=targets,
-            class_column=class_column,
-            overwrite=overwrite,
-            append=append,
-            resume=resume,
-            client=client,
-            progress=progress,
-        )
-    beside.write(scene, run, options)
+    with written_alone(beside.titled.values()):
+        with cluster_client(workers, scheduler) as client, ProgressBar(shown=not quiet) as progress:
+            run = segment_run(
+                scene,
+                boxes,
+                options,
+                output=targets,
+                class_column=class_column,
+                overwrite=overwrite,
+                append=append,
+                resume=resume,
+                client=client,
+                progress=progress,
+            )
+        beside.write(scene, run, options)
     if as_json:
         click.echo(json.dumps({**run.record, **beside.as_json()}))
     elif not quiet:

@@ -181,10 +181,12 @@ def video_command(
 
 def _stem(frames: str) -> str:
     """The name of a clip for its default output."""
+    from rosgeo.files import legal_name, stem_of
+
     path = Path(frames)
-    if path.is_dir():
-        return path.resolve().name
-    return path.stem if path.is_file() else path.parent.resolve().name
+    if path.is_dir() or not (path.is_file() or "://" in frames):
+        return legal_name((path if path.is_dir() else path.parent).resolve().name)
+    return stem_of(frames)
 
 
 def _video_options(choices: dict[str, Any]) -> VideoOptions:

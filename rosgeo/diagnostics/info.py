@@ -19,6 +19,7 @@ from rosgeo.geometry.mapping import AffineMapping, pixel_size_map
 from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.crops import open_reader
 from rosgeo.raster.source import open_source
+from rosgeo.vector.layers.database import require_log
 from rosgeo.vector.layers.geojson import tail_member
 from rosgeo.vector.orthogonal import ground_scale_m
 
@@ -258,6 +259,7 @@ def _georeferencing(source: Any) -> str | None:
 
 
 def _layer(name: str) -> Facts | None:
+    require_log(name)
     try:
         layers = [str(layer) for layer, kind in pyogrio.list_layers(name) if kind is not None]
         if not layers:

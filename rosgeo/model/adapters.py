@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rosgeo.errors import ModelError
+from rosgeo.files import whole_file
 from rosgeo.model.checkpoint import LoadedModel, adjusted, sha256_of, tensors_digest
 from rosgeo.model.foreign import describe_tensors, read_tensors
 from rosgeo.model.lora import LoraOptions, adapter_of, add_lora, load_peft
@@ -88,10 +89,8 @@ def save_adapter(
         "digest": tensors_digest(stored),
         "card": json.dumps(card or {}),
     }
-    target = Path(path)
-    partial = target.with_name(target.name + ".partial")
-    save_file(stored, partial, metadata=metadata)
-    partial.replace(target)
+    with whole_file(path) as partial:
+        save_file(stored, partial, metadata=metadata)
 
 
 def base_of_adapter(path: str | Path) -> str | None:

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rosgeo.errors import InputFileNotFoundError, ModelError, OptionError
+from rosgeo.files import whole_file
 from rosgeo.model.foreign import Foreign, Tensors, read_foreign, read_tensors
 from rosgeo.model.lora import LoraOptions, adapter_of, add_lora, merge_lora
 from rosgeo.model.network import ModelConfig, RosSam
@@ -107,9 +108,8 @@ def save_model(
                 f"{target} is not written: {name} holds values that are not finite in {str(dtype).removeprefix('torch.')}"
             )
     metadata = {"format": FORMAT, "config": network.config.to_json(), "card": json.dumps(card or {})}
-    partial = target.with_name(target.name + ".partial")
-    save_file(tensors, partial, metadata=metadata)
-    partial.replace(target)
+    with whole_file(target) as partial:
+        save_file(tensors, partial, metadata=metadata)
 
 
 def load_model(path: str | Path, *, input_size: int | None = None, mask_token: str | None = None) -> LoadedModel:

@@ -86,10 +86,10 @@ def write_mask_raster(
     frame = result if grid.crs is None or result.crs is None else result.to_crs(grid.crs)
     there = frame[~(frame.geometry.isna() | frame.geometry.is_empty)]
     polygons = shapely.transform(there.geometry.to_numpy(), grid.mapping.to_px)
-    if values == "row" and there["rosgeo_id"].duplicated().any():
+    if values == "row" and (there["rosgeo_id"].isna().any() or there["rosgeo_id"].duplicated().any()):
         raise OptionError(
-            "the mask raster cannot tell rows apart by rosgeo_id: some are the same, since boxes of several files were added to one "
-            "result; write mask values instead"
+            "the mask raster cannot tell rows apart by rosgeo_id: some are the same or have none, since boxes of several files were "
+            "added to one result, or rows were drawn by hand; write mask values instead"
         )
     burnt = np.ones(len(there), dtype=np.uint32) if values == "mask" else there["rosgeo_id"].to_numpy(dtype=np.uint32) + 1
     kind = "uint8" if values == "mask" else "uint32"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,14 +11,15 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import shapely
 
-from rosgeo.errors import OptionError, OutputError
+from rosgeo.errors import ColumnsWarning, OptionError, OutputError
 from rosgeo.geometry.crs import crs_label
-from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid
+from rosgeo.types import BoolArray, Boxes, FloatArray, IntArray, RasterGrid
+from rosgeo.vector.layers.database import held_alone
 from rosgeo.vector.layers.gpkg import PROMPTS_LAYER
+from rosgeo.vector.layers.place import Stamp, stamp_of
 from rosgeo.vector.layers.write import read_record, read_written
 from rosgeo.vector.result import RESULT_COLUMNS
 
@@ -25,6 +27,14 @@ __all__ = ["ExistingResult", "add_to", "new_boxes", "read_existing_result", "row
 
 _SAME_BOX_PX = 1 / 16
 """Boxes whose sides all lie closer are one: more than another CRS or format changes, less than anybody means."""
+
+REMOVED = "removed"
+"""The `prompt_status` of a box whose row a person removed from the result."""
+
+_NO_LABEL = "\0"
+"""Like no row's."""
+
+_WAYS_ON = "Name another output, or make this one anew with --overwrite instead of --append"
 
 _FREE_OPTIONS = frozenset({"batch_size", "device", "layer", "where", "boxes_crs", "y_axis"})
 """Options that may differ between the runs that made one result."""
@@ -38,30 +48,44 @@ class ExistingResult:
     ----------
     path : Path
     result : GeoDataFrame (N rows)
-        As it was written.
+        As it was written, and since then corrected.
     record : dict
         Of the last run that wrote it.
-    prompts_map : object array (N,)
-        The boxes of the rows, polygons in the map frame of the scene; None for what was no box.
+    prompts : GeoDataFrame (M rows)
+        The boxes that were given to the model, see `prompts_frame`, in the map frame of the scene. A row that a person removed has left its
+        box here, which so stays held.
+    prompt_of_row : int64 array (N,)
+        Which of them each row of `result` came from; -1 for rows that a person drew.
+    stamp : Stamp
+        Of the file as it was read.
     """
 
     path: Path
     result: gpd.GeoDataFrame
     record: dict[str, Any]
-    prompts_map: npt.NDArray[np.object_]
+    prompts: gpd.GeoDataFrame
+    prompt_of_row: IntArray
+    stamp: Stamp
 
     def boxes_px(self, grid: RasterGrid) -> FloatArray:
-        """The prompts (N, 4) in the pixel frame of a raster; NaN for what was no box."""
-        bounds: FloatArray = shapely.bounds(shapely.transform(self.prompts_map, grid.mapping.to_px))
+        """The prompts (M, 4) in the pixel frame of a raster; NaN for what was no box."""
+        bounds: FloatArray = shapely.bounds(shapely.transform(self.prompts.geometry.to_numpy(), grid.mapping.to_px))
         return bounds
 
     def lacks(self, frame: gpd.GeoDataFrame, boxes_px: Boxes, grid: RasterGrid) -> BoolArray:
-        """Which rows (N,) of a layer, with their boxes in the pixel frame of a raster, this result does not hold; see `new_boxes`."""
-        return new_boxes(boxes_px.xyxy, self.boxes_px(grid), row_labels(frame), row_labels(self.result))
+        """Which rows of a layer, with their boxes in the pixel frame of a raster, this result does not hold; see `new_boxes`."""
+        # A column that was added to the result tells nothing of the boxes.
+        shared = [c for c in frame.columns if c in self.result.columns and c != self.result.geometry.name]
+        held = self.result[[*shared, self.result.geometry.name]]
+        labels = np.full(len(self.prompts), _NO_LABEL, dtype=object)
+        paired = self.prompt_of_row >= 0
+        labels[self.prompt_of_row[paired]] = np.array([*row_labels(held), ""], dtype=object)[:-1][paired]
+        mine = frame[[*shared, frame.geometry.name]] if frame.geometry.name not in shared else frame[shared]
+        return new_boxes(boxes_px.xyxy, self.boxes_px(grid), row_labels(mine), labels.tolist())
 
     def require_same(self, facts: dict[str, Any], scene: str) -> None:
         """Raise OptionError, with what changed, where a run would not give the rows that this result holds."""
-        scenes = (str(self.record["inputs"]["scene"]), scene)
+        scenes = (str(self.record.get("inputs", {}).get("scene")), scene)
         # The same file by another name is the same scene.
         same = all(Path(s).exists() for s in scenes) and Path(scenes[0]).samefile(scenes[1])
         old, new = ({"scene": scenes[0] if same else s, **_deciding(f)} for s, f in zip(scenes, (self.record, facts), strict=True))
@@ -71,22 +95,48 @@ class ExistingResult:
             raise OptionError(f"--append: {self.path} was made in another way ({what}). Run as then, or name another output")
 
     def joined(self, boxes: Boxes, grid: RasterGrid) -> Boxes:
-        """The prompts that are held and then new ones, numbered anew."""
-        xyxy = np.concatenate([self.boxes_px(grid), boxes.xyxy])
+        """The prompts of the rows, NaN for those that a person drew, and then new ones, numbered anew."""
+        of_rows = np.concatenate([self.boxes_px(grid), np.full((1, 4), np.nan)])[self.prompt_of_row]
+        xyxy = np.concatenate([of_rows, boxes.xyxy])
         return replace(boxes, xyxy=xyxy, ids=np.arange(len(xyxy)))
+
+    def prompts_with(self, new: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+        """The layer of prompts for this result with new rows behind its own: a prompt for each row in order, then those without a row."""
+        row, status = "prompt_row", "prompt_status"
+        geometry = gpd.GeoSeries(self.prompts.geometry.to_numpy(), crs=new.crs)
+        held = gpd.GeoDataFrame(self.prompts[[row, status]], geometry=geometry)
+        of_rows = held.reindex(np.where(self.prompt_of_row >= 0, self.prompt_of_row, -1)).reset_index(drop=True)
+        of_rows[status] = self.result["rosgeo_status"].to_numpy()
+        without = held.drop(index=self.prompt_of_row[self.prompt_of_row >= 0]).assign(**{status: REMOVED})
+        joined = pd.concat([of_rows, new, without], ignore_index=True)
+        joined[row] = joined[row].astype("Int64" if joined[row].isna().any() else np.int64)
+        return gpd.GeoDataFrame(joined, geometry="geometry", crs=new.crs)
+
+    def as_saved(self) -> ExistingResult:
+        """What the file holds now: a person may have saved corrections while new boxes were segmented.
+
+        Raises
+        ------
+        OutputError
+            It is open in another program.
+        """
+        with held_alone(self.path):
+            same = stamp_of(self.path) == self.stamp
+        return self if same else read_existing_result(self.path)
 
     @property
     def runs(self) -> list[dict[str, Any]]:
         """The runs that made this result: when each ended, on which boxes, and how many rows it added."""
         record = self.record
-        own = {"finished": record["finished"], "boxes": record["inputs"]["boxes"], "rows": record.get("added", record["objects"])}
+        rows = record.get("added", record.get("objects"))
+        own = {"finished": record.get("finished"), "boxes": record.get("inputs", {}).get("boxes"), "rows": rows}
         return [*record.get("added_to", []), own]
 
 
 def _deciding(facts: dict[str, Any]) -> dict[str, str]:
     """What decides an outline, as text by name."""
-    parts = {key: facts[key] for key in ("model", "precision", "bands", "stretch", "axes")}
-    options = {f"option {key}": value for key, value in facts["options"].items() if key not in _FREE_OPTIONS}
+    parts = {key: facts.get(key) for key in ("model", "precision", "bands", "stretch", "axes")}
+    options = {f"option {key}": value for key, value in facts.get("options", {}).items() if key not in _FREE_OPTIONS}
     return {key: str(_listed(value)) for key, value in {**parts, **options}.items()}
 
 
@@ -103,18 +153,40 @@ def read_existing_result(path: str | Path) -> ExistingResult:
     Raises
     ------
     OutputError
-        The file is no GeoPackage that ``rosgeo segment`` wrote: other formats hold no record of their run.
+        The file is no GeoPackage that ``rosgeo segment`` wrote: other formats hold no record of their run; or it has lost prompts, without
+        which nobody knows what boxes its outlines are of.
+
+    Notes
+    -----
+    An outline and its prompt have one number (fid), as they were written. Rows that a person drew since then have higher ones.
     """
     target = Path(path)
     if target.suffix.lower() != ".gpkg":
         raise OutputError(f"--append: {target} holds no record of its run; boxes can be added to a .gpkg only")
-    record, result, prompts = read_record(target), read_written(target), read_written(target, PROMPTS_LAYER)
-    if len(prompts) != len(result):
+    try:
+        stamp = stamp_of(target)
+        record, result, prompts = read_record(target), read_written(target), read_written(target, PROMPTS_LAYER)
+    except (OutputError, OSError, ValueError) as error:
+        raise OutputError(f"--append: {error}. {_WAYS_ON}") from error
+    if result["rosgeo_id"].dtype.kind == "f":  # rows that a person drew have none
+        result["rosgeo_id"] = result["rosgeo_id"].astype("Int64")
+    prompt_of_row = _prompts_of(result.index.to_numpy(), prompts, int(record.get("objects", len(prompts))), target)
+    return ExistingResult(target, result.reset_index(drop=True), record, prompts.reset_index(drop=True), prompt_of_row, stamp)
+
+
+def _prompts_of(rows: IntArray, prompts: gpd.GeoDataFrame, written: int, path: Path) -> IntArray:
+    """The place among the prompts of each outline by its fid; -1 for those that were drawn by hand."""
+    lost = {"prompt_row", "prompt_status"} - set(prompts.columns)
+    of_rows = prompts.index[prompts["prompt_status"] != REMOVED] if not lost else prompts.index[:0]
+    found = np.where(np.isin(rows, of_rows), prompts.index.get_indexer(rows), -1)
+    orphans = int(((found < 0) & (rows <= written)).sum())
+    if lost or orphans:
+        what = f"{orphans} of {len(rows)} outlines have" if orphans else "its layer prompts has"
         raise OutputError(
-            f"--append: {target} has {len(result)} outlines and {len(prompts)} prompts; rows were added or removed since rosgeo wrote it, "
-            "expected one prompt for each outline. Name another output"
+            f"--append: {path}: {what} lost what tells of their boxes; rows or columns of the layer {PROMPTS_LAYER} were removed since "
+            f"rosgeo wrote it. {_WAYS_ON}"
         )
-    return ExistingResult(target, result, record, prompts.geometry.to_numpy())
+    return found.astype(np.int64)
 
 
 def new_boxes(
@@ -173,10 +245,17 @@ def _as_text(value: Any) -> str:
 def add_to(existing: ExistingResult, result: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """The rows that are held and those of a new result, in this order.
 
+    Columns that the result was given since it was written are empty in new rows.
+
     Raises
     ------
     OptionError
-        The new rows have other columns, or another CRS.
+        The new rows have columns that the result lacks, or another CRS.
+
+    Warns
+    -----
+    ColumnsWarning
+        The new rows lack columns.
     """
     old = existing.result
     if result.crs is None:
@@ -190,10 +269,22 @@ def add_to(existing: ExistingResult, result: gpd.GeoDataFrame) -> gpd.GeoDataFra
     old = old if old.geometry.name == name else old.rename_geometry(name)
     missing = [str(c) for c in old.columns if c not in result.columns]
     more = [str(c) for c in result.columns if c not in old.columns]
-    if missing or more:
+    if more:
         found = "; ".join(f"{what} {', '.join(names)}" for what, names in (("lack", missing), ("also have", more)) if names)
-        raise OptionError(f"--append: the new boxes {found}, unlike those of {existing.path}; give them the same columns")
+        raise OptionError(
+            f"--append: the new boxes {found}, unlike those of {existing.path}; give them the same columns, or name another output"
+        )
     if not len(result):
         return old
-    joined = pd.concat([old, result[old.columns]], ignore_index=True)
+    if missing:
+        text = f"the new boxes have no column {', '.join(missing)}, which {existing.path} has; it is empty in their rows"
+        warnings.warn(text, ColumnsWarning, stacklevel=2)
+    # Whole numbers and truths with gaps stay what they are.
+    gaps = {c: _WITH_GAPS[old[c].dtype.kind] for c in missing if old[c].dtype.kind in _WITH_GAPS}
+    new = result.reindex(columns=old.columns).astype(gaps)
+    joined = pd.concat([old.astype(gaps), new], ignore_index=True)
     return gpd.GeoDataFrame(joined, geometry=name, crs=old.crs)
+
+
+_WITH_GAPS = {"i": "Int64", "u": "UInt64", "b": "boolean"}
+"""Types of pandas that hold missing values, by the kind of the type that does not."""

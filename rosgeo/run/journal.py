@@ -6,26 +6,30 @@ A line of JSON for the run (what it was made from) and one for each finished til
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_args
 
 import shapely
 
 from rosgeo.errors import OutputError, ResumeError
+from rosgeo.files import hidden_beside, sync_folder
+from rosgeo.types import Status
 from rosgeo.vector.result import ObjectResult
 
 __all__ = ["Journal", "journal_path", "resume_hint"]
+
+logger = logging.getLogger(__name__)
 
 _FORMAT = 1
 
 
 def journal_path(output: str | Path) -> Path:
     """Where the journal of an output lies: beside it, hidden."""
-    path = Path(output)
-    return path.with_name(f".{path.name}.rosgeo-journal")
+    return hidden_beside(Path(output), "rosgeo-journal")
 
 
 class Journal:
@@ -59,8 +63,21 @@ class Journal:
         self._facts = facts
         self._good = 0
         self._file: BinaryIO | None = None
+        if self.path.exists() and not self.path.is_file():
+            raise OutputError(f"{self.path} is where the run's journal is to be, and no file; remove it, or name another output")
         if resume and self.path.is_file():
-            self.finished, self._good = _read(self.path, facts)
+            try:
+                self.finished, self._good = _read(self.path, facts)
+            except OSError as error:
+                raise ResumeError(
+                    f"the journal {self.path} cannot be read: {error.strerror or error}. Start anew without --resume"
+                ) from error
+
+    def keep_only(self, rows: Mapping[int, Sequence[int]]) -> None:
+        """Give up what is finished of tiles that hold other rows than those of this run's tiles, by number: another version's plan."""
+        self.finished = {
+            n: results for n, results in self.finished.items() if sorted(o.id for o in results) == sorted(rows.get(n, ()))
+        }
 
     def add(self, number: int, results: Iterable[ObjectResult]) -> None:
         """Keep the results of a finished tile."""
@@ -80,14 +97,20 @@ class Journal:
             self._file = None
 
     def remove(self) -> None:
-        """Close and delete the journal, once the output is in its place."""
+        """Close and delete the journal, once the output is in its place; one that stays is of no harm."""
         self.close()
-        self.path.unlink(missing_ok=True)
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("the journal %s of the finished run cannot be removed: %s", self.path, error)
 
     def _append(self, record: dict[str, Any]) -> None:
         try:
             if self._file is None:
                 # Not before there is something to go on from: a run that fails at once leaves nothing, and an older journal stays.
+                if not self._good:
+                    # Not written over: an older one may be another user's, or may not be written to.
+                    self.path.unlink(missing_ok=True)
                 self._file = self.path.open("r+b" if self._good else "wb")
                 self._file.truncate(self._good)
                 self._file.seek(self._good)
@@ -96,6 +119,8 @@ class Journal:
             self._write(record)
             self._file.flush()
             os.fsync(self._file.fileno())
+            if not self._good:
+                sync_folder(self.path.parent)
             self._good = self._file.tell()
         except OSError as error:
             if not self._good and self._file is not None:
@@ -127,22 +152,30 @@ def _read(path: Path, facts: dict[str, str]) -> tuple[dict[int, list[ObjectResul
         for line in file:
             try:
                 record = json.loads(line)
-            except ValueError:
+                # A line that is whole and says something else was damaged by whatever cut short the ones after it.
+                number, results = _tile_of(record) if good else (0, [])
+            except (ValueError, TypeError, LookupError, shapely.errors.ShapelyError):
                 break
             if not line.endswith(b"\n"):
                 break
             if good == 0:
                 _require_same(record, facts, path)
             else:
-                finished[int(record["tile"])] = [_from_list(values) for values in record["objects"]]
+                finished[number] = results
             good += len(line)
     return finished, good
+
+
+def _tile_of(record: dict[str, Any]) -> tuple[int, list[ObjectResult]]:
+    return int(record["tile"]), [_from_list(values) for values in record["objects"]]
 
 
 def _require_same(record: Any, facts: dict[str, str], path: Path) -> None:
     if not isinstance(record, dict) or record.get("rosgeo-journal") != _FORMAT:
         raise ResumeError(f"{path} is no journal that this version of rosgeo reads; remove it, or run without --resume")
-    old = record["facts"]
+    old = record.get("facts")
+    if not isinstance(old, dict):
+        raise ResumeError(f"{path} does not say what run it is of; remove it, or run without --resume")
     changed = [key for key in {**old, **facts} if old.get(key) != facts.get(key)]
     if changed:
         what = "; ".join(f"{key} was {old.get(key, 'not given')}, is {facts.get(key, 'not given')}" for key in changed[:3])
@@ -158,8 +191,10 @@ def _as_list(result: ObjectResult) -> list[Any]:
 
 def _from_list(values: list[Any]) -> ObjectResult:
     row, status, shape, score, stability = values
+    if status not in get_args(Status):
+        raise ValueError(f"no status: {status!r}")
     polygon = None if shape is None else shapely.from_wkb(shape)
-    return ObjectResult(row, status, polygon, *(float("nan") if v is None else v for v in (score, stability)))
+    return ObjectResult(int(row), status, polygon, *(float("nan") if v is None else float(v) for v in (score, stability)))
 
 
 def _number(value: float) -> float | None:

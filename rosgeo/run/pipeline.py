@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from rosgeo.errors import OptionError, RunInterruptedError
+from rosgeo.files import written_alone
 from rosgeo.geometry.plan import Plan
 from rosgeo.inference.predict import Segmenter
 from rosgeo.model.registry import DEFAULT_MODEL, open_model
@@ -279,15 +280,49 @@ def segment_run(
     segmenter : Segmenter, optional
         A model that is loaded already; `options.model` and what follows from it are not used then.
     """
-    started = time.monotonic()
     # Everything that can be wrong with the input is found out before the model is loaded and before a file is touched.
     inputs = tuple(str(i) for i in (scene, boxes) if isinstance(i, str | Path))
-    outputs = check_outputs(_as_list(output), overwrite=overwrite, added_to=append, inputs=inputs)
-    existing = _existing(outputs) if append else None
+    named = _as_list(output)
+
+    def check() -> list[Path]:
+        return check_outputs(named, overwrite=overwrite, added_to=append, inputs=inputs)
+
+    check()
+    with written_alone(named):
+        # Again, since another run may have ended in between.
+        outputs = check()
+        target = _Target(outputs, _existing(outputs) if append else None, resume, class_column)
+        return _segment_to(target, scene, boxes, options, client, progress, segmenter)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where the result of a run goes: its files, the result in the first that is added to, and whether to go on from a journal."""
+
+    outputs: list[Path]
+    existing: ExistingResult | None
+    resume: bool
+    class_column: str | None
+
+
+def _segment_to(
+    target: _Target,
+    scene: Any,
+    boxes: str | Path | gpd.GeoDataFrame,
+    options: SegmentOptions,
+    client: Client | None,
+    progress: Progress | None,
+    segmenter: Segmenter | None,
+) -> SegmentRun:
+    started = time.monotonic()
+    outputs, existing = target.outputs, target.existing
     with open_source(scene) as opened:
-        picture = Picture(Path(opened.name).name, opened.grid, class_column)
-        ready = prepare(opened, boxes, options, outputs, existing, class_column)
+        picture = Picture(Path(opened.name).name, opened.grid, target.class_column)
+        ready = prepare(opened, boxes, options, outputs, existing, target.class_column)
         layer, prompts, reader, source = ready.layer, ready.prompts, ready.reader, ready.prompts.source
+        if existing is not None:
+            # As many rows as there are not: whether new ones fit is known from their columns and CRS.
+            add_to(existing, assemble_result(layer.frame.iloc[:0], [], source.grid.crs, "", out_crs=ready.out_crs))
         segmenter = segmenter or open_segmenter(options)
         facts = describe_run(options, segmenter, reader.bands, reader.stretch, prompts.axes)
         if existing is not None:
@@ -295,7 +330,9 @@ def segment_run(
         journal = None
         if outputs:
             deciding = run_fingerprint(facts, source, scene, prompts.boxes_px, layer.frame)
-            journal = Journal(outputs[0], deciding, resume=resume)
+            # Where nothing is left to do, what an older run left to go on from is of no use.
+            journal = Journal(outputs[0], deciding, resume=target.resume and bool(ready.plan.tiles))
+            journal.keep_only({number: tile.boxes.ids.tolist() for number, tile in enumerate(ready.plan.tiles)})
         finished = {} if journal is None else journal.finished
         objects = _skipped(ready.plan) + [result for results in finished.values() for result in results]
         tiles = [(number, tile) for number, tile in enumerate(ready.plan.tiles) if number not in finished]
@@ -312,20 +349,23 @@ def segment_run(
     objects = simplify_together(objects, source.grid, options.outline)
     result = assemble_result(layer.frame, objects, source.grid.crs, segmenter.model.name, out_crs=ready.out_crs, rows=layer.rows)
     boxes_px = prompts.boxes_px
-    if existing is not None:
-        result, boxes_px = add_to(existing, result), existing.joined(boxes_px, source.grid)
-    record = run_record(
-        **facts,
-        inputs={"scene": source.name, "boxes": layer.name},
-        objects=len(result),
-        counts=dict(Counter(result["rosgeo_status"])),
-        **({} if existing is None else {"added": len(layer), "added_to": existing.runs}),
-        seconds=time.monotonic() - started,
-    )
-    if outputs:
-        with resume_hint(journal):
-            boxes_map = prompts_frame(boxes_px, source.grid, result["rosgeo_id"], result["rosgeo_status"])
-            write_results(result, outputs, record, boxes_map, picture=picture)
+    boxes_map = prompts_frame(boxes_px, source.grid, result["rosgeo_id"], result["rosgeo_status"])
+    with resume_hint(journal):
+        if existing is not None:
+            existing = existing.as_saved()
+            result, boxes_px = add_to(existing, result), existing.joined(boxes_px, source.grid)
+            boxes_map = existing.prompts_with(boxes_map)
+        record = run_record(
+            **facts,
+            inputs={"scene": source.name, "boxes": layer.name},
+            objects=len(result),
+            counts=dict(Counter(result["rosgeo_status"])),
+            **({} if existing is None else {"added": len(layer), "added_to": existing.runs}),
+            seconds=time.monotonic() - started,
+        )
+        if outputs:
+            stamp = None if existing is None else existing.stamp
+            write_results(result, outputs, record, boxes_map, picture=picture, read=stamp)
     if journal is not None:
         journal.remove()
     return SegmentRun(result, record, boxes_px, prompts.axes)

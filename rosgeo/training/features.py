@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rosgeo.errors import ConfigError, TrainingDataError
+from rosgeo.files import whole_file
 from rosgeo.labelled.data import LabelledObject
 from rosgeo.model.adapters import encoder_digest
 from rosgeo.model.network import RosSam
@@ -217,9 +218,8 @@ def write_shard(
             on_sample()
     cache.folder.mkdir(parents=True, exist_ok=True)
     path = cache.shard_path(number)
-    partial = path.with_suffix(".partial")
-    save_file({k: torch.stack(v) for k, v in rows.items()}, partial, metadata={"fingerprint": cache.fingerprint})
-    partial.replace(path)
+    with whole_file(path) as partial:
+        save_file({k: torch.stack(v) for k, v in rows.items()}, partial, metadata={"fingerprint": cache.fingerprint})
     logger.info("wrote %s", path)
 
 

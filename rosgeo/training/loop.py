@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rosgeo.errors import OptionError
+from rosgeo.errors import OptionError, OutputError
+from rosgeo.files import written_alone
 from rosgeo.inference.device import choose_device, choose_precision
 from rosgeo.labelled.sources import TrainingData, read_data
 from rosgeo.model.adapters import save_adapter
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["TrainResult", "train"]
 
 logger = logging.getLogger(__name__)
+
+CHECKPOINT = "checkpoint.pt"
+"""Name of the file, in the folder of a run, that a killed run goes on from."""
 
 OnStep = Callable[[int, int, dict[str, float]], None]
 OnNote = Callable[[str], None]
@@ -88,11 +93,32 @@ def train(
     no state of a random generator, and a killed run that is resumed sees what one that was not killed sees.
     """
     _keep_memory()
-    run = Run(config, read_data(config.data), resume, on_step or _ignore, on_note or _ignore)
-    for name in run.stages:
-        if not run.is_done(name):
-            _run_stage(run, name)
-    return run.finish()
+    data = read_data(config.data)
+    with _folder_alone(Path(config.output)):
+        run = Run(config, data, resume, on_step or _ignore, on_note or _ignore)
+        for name in run.stages:
+            if not run.is_done(name):
+                _run_stage(run, name)
+        return run.finish()
+
+
+@contextmanager
+def _folder_alone(folder: Path) -> Iterator[None]:
+    """Make the folder of a run, and keep other runs from writing to it; a new one that stays empty goes again."""
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {folder} of the run cannot be made: {error.strerror or error}") from error
+    # Of several processes that train together, the first writes.
+    alone = [folder / CHECKPOINT] if os.environ.get("RANK", "0") == "0" else []
+    try:
+        with written_alone(alone):
+            yield
+    finally:
+        if made:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _keep_memory() -> None:
@@ -139,9 +165,8 @@ class Run:
         self.lora: LoraOptions | None = None
         self.steps = {name: stage.steps(self.accelerator.num_processes) for name, stage in self.stages.items()}
         self.folder = Path(config.output)
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.identity = RunIdentity.of(config, data.fingerprints(), self.accelerator.num_processes)
-        self.saved = load_state(self.folder / "checkpoint.pt", self.identity) if resume else None
+        self.saved = load_state(self.folder / CHECKPOINT, self.identity) if resume else None
         self.position = self.saved["position"] if self.saved else Position(next(iter(self.stages)), 0)
         self.log = RunLog(self.folder, self.position.total) if is_main else None
         self.validation = Validation(config, data.val)
@@ -165,7 +190,7 @@ class Run:
     def checkpoint(self, optimizer: torch.optim.Optimizer | None) -> None:
         """Write where the run stands."""
         if self.accelerator.is_main_process:
-            save_state(self.folder / "checkpoint.pt", self.network, optimizer, self.position, self.identity)
+            save_state(self.folder / CHECKPOINT, self.network, optimizer, self.position, self.identity)
 
     def record(self, stage: str, rates: list[float], figures: dict[str, float]) -> None:
         """Log an update and tell of it."""

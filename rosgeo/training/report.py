@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from rosgeo.files import whole_file
 from rosgeo.types import BoolArray, UInt8Array
 
 __all__ = ["RunLog", "draw_curves", "draw_sheet", "overlay"]
@@ -83,7 +84,7 @@ def _truncate(path: Path, done: int) -> None:
     if done == 0:
         path.unlink(missing_ok=True)
     elif rows and int(rows[-1]["step"]) > done:
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(row for row in rows if int(row["step"]) <= done)
@@ -94,7 +95,7 @@ def _read(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         # A killed run may have left a row cut short.
-        return [row for row in csv.DictReader(file) if row["step"] and None not in row.values()]
+        return [row for row in csv.DictReader(file) if row.get("step") and None not in row.values()]
 
 
 def draw_curves(log: Sequence[dict[str, str]], val: Sequence[dict[str, str]], path: Path) -> None:
@@ -110,7 +111,8 @@ def draw_curves(log: Sequence[dict[str, str]], val: Sequence[dict[str, str]], pa
     draw = ImageDraw.Draw(picture)
     _plot(draw, loss, (60, 30, 530, 380))
     _plot(draw, iou, (620, 30, 1090, 380))
-    picture.save(path)
+    with whole_file(path) as partial:
+        picture.save(partial, format="PNG")
 
 
 def _smooth(values: Sequence[float]) -> npt.NDArray[np.float64]:

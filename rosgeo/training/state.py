@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rosgeo.errors import TrainingDataError
+from rosgeo.errors import OutputError, TrainingDataError
+from rosgeo.files import whole_file
 from rosgeo.labelled.config import DataSource
 from rosgeo.model.network import RosSam
 from rosgeo.training.config import CachedStage, LiveStage, TrainConfig
@@ -134,16 +135,21 @@ def _kept(network: RosSam) -> dict[str, Tensor]:
 def save_state(
     path: Path, network: RosSam, optimizer: torch.optim.Optimizer | None, position: Position, identity: RunIdentity
 ) -> None:
-    """Write a checkpoint, whole or not at all."""
+    """Write a checkpoint, whole or not at all; raises OutputError where it cannot be."""
     state = {
         "trained": _kept(network),
         "optimizer": None if optimizer is None else optimizer.state_dict(),
         "position": asdict(position),
         "identity": asdict(identity),
     }
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+    try:
+        with whole_file(path) as partial:
+            torch.save(state, partial)
+    except (OSError, RuntimeError) as error:  # torch's own for a full disk is a RuntimeError
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+        raise OutputError(
+            f"the checkpoint {path} cannot be written: {reason}; the one before it, if any, stays, and --resume goes on from there"
+        ) from error
 
 
 def load_state(path: Path, identity: RunIdentity) -> dict[str, Any] | None:
@@ -160,7 +166,10 @@ def load_state(path: Path, identity: RunIdentity) -> dict[str, Any] | None:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         found = RunIdentity(**state["identity"])
     except (RuntimeError, LookupError, TypeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
-        raise TrainingDataError(f"{path} is not a checkpoint of this version: {' '.join(str(error).split())[:200]}") from error
+        raise TrainingDataError(
+            f"{path} is not a checkpoint of this version: {' '.join(str(error).split())[:200]}; start anew without --resume, or with "
+            "another output"
+        ) from error
     difference = found.difference(identity)
     if difference:
         raise TrainingDataError(f"{path} is of another run ({difference}); start anew without --resume, or with another output")

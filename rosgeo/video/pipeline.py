@@ -21,6 +21,7 @@ import numpy as np
 from rosgeo.clips.frames import FrameSequence
 from rosgeo.clips.values import ClipFrame
 from rosgeo.errors import FrameWarning, OptionError, RasterError, RunInterruptedError
+from rosgeo.files import written_alone
 from rosgeo.inference.predict import Segmenter
 from rosgeo.run.executors import Progress, ProgressCounter, cluster_work, collect, run_local
 from rosgeo.run.journal import Journal, resume_hint
@@ -195,12 +196,35 @@ def segment_video_run(
     further : callable, optional
         Called with the run when its result is written; what is finished is kept for `resume` where it raises.
     """
-    started = time.monotonic()
     video = video or VideoOptions()
     _check_options(video, resume, client)
+    inputs = tuple(str(i) for i in (frames, tracks) if isinstance(i, str | Path))
+
+    def check_target() -> list[Path]:
+        return [] if output is None else [check_output(output, overwrite=overwrite, inputs=inputs)]
+
     if output is not None:
         output_driver(output, of_one_picture=False)
-        check_output(output, overwrite=overwrite, inputs=tuple(str(i) for i in (frames, tracks) if isinstance(i, str | Path)))
+    with written_alone(check_target()):
+        # Again, since another run may have ended in between.
+        check_target()
+        return _segment_to(output, resume, frames, tracks, options, video, client, progress, segmenter, check, further)
+
+
+def _segment_to(
+    output: str | Path | None,
+    resume: bool,
+    frames: str | Path | FrameSequence,
+    tracks: str | Path | Tracks,
+    options: SegmentOptions,
+    video: VideoOptions,
+    client: Client | None,
+    progress: Progress | None,
+    segmenter: Segmenter | None,
+    check: Callable[[PreparedVideo], None] | None,
+    further: Callable[[VideoRun], None] | None,
+) -> VideoRun:
+    started = time.monotonic()
     ready = prepare_video(frames, tracks, options, video, output)
     if check is not None:
         check(ready)
@@ -211,6 +235,8 @@ def segment_video_run(
     facts["options"] |= {key: value for key, value in asdict(video).items() if key != "start"}
     # In order from the first frame is the only way to propagate, so that no journal could be of use.
     journal = None if output is None or video.propagate else Journal(output, fingerprint(_place(ready), facts), resume=resume)
+    if journal is not None:
+        journal.keep_only({tile.frame: tile.boxes.ids.tolist() for tile in ready.tiles})
     objects = _run(ready, options, video, segmenter, journal, client, progress)
     _say_failed(ready, objects)
     objects = _simplified(ready, objects, options.outline)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rosgeo.clips.values import Clip
-from rosgeo.errors import OutputError, RosgeoError
-from rosgeo.vector.layers.write import cannot_write, check_place, room_on_disk
+from rosgeo.errors import OutputError
+from rosgeo.files import real_path, sync_folder, written_alone
+from rosgeo.vector.layers.place import KEPT, check_place, naming_errors, temporary_folder
 
 __all__ = ["WRITER", "check_set_folder", "clip_folder", "frame_stems", "writing_set"]
 
@@ -91,47 +90,43 @@ def writing_set(target: Path, record: Path, *, overwrite: bool, make_parent: boo
     made = make_parent and not target.parent.exists()
     if made:
         check_place(target.parent)
-        target.parent.mkdir()
+        with naming_errors(target):
+            target.parent.mkdir()
     try:
         check_set_folder(target, record, overwrite=overwrite)
-        with _temporary(target) as folder:
+        with written_alone([target]), temporary_folder(target) as folder, naming_errors(target):
             partial = folder / target.name
             partial.mkdir()
             partial_record = folder / record.relative_to(target.parent)
             yield partial, partial_record
-            _put(partial, target, folder / "replaced")
-            if partial_record.exists():
-                partial_record.replace(record)
+            _put(partial, real_path(target), folder / KEPT, partial_record, record)
     except BaseException:
         if made and not any(target.parent.iterdir()):
             target.parent.rmdir()
         raise
 
 
-@contextmanager
-def _temporary(target: Path) -> Iterator[Path]:
-    room = ""
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=".rosgeo-", dir=target.parent))
-        try:
-            yield folder
-        finally:
-            room = room_on_disk(target)
-            shutil.rmtree(folder, ignore_errors=True)
-    except RosgeoError:
-        raise
-    except (RuntimeError, OSError, ValueError, TypeError) as error:
-        raise cannot_write(target, error, room) from error
-
-
-def _put(partial: Path, target: Path, aside: Path) -> None:
-    """Swap a folder for another, which comes back where that fails."""
-    if not target.exists():
-        partial.rename(target)
-        return
-    target.rename(aside)
+def _put(partial: Path, target: Path, kept: Path, partial_record: Path, record: Path) -> None:
+    """Swap a folder for another, and the record beside it; the old folder comes back where that fails."""
+    beside = partial_record.exists() and partial not in partial_record.parents
+    aside = kept / target.name
+    kept.mkdir()
+    had = target.exists()
+    if had:
+        partial.chmod(target.stat().st_mode & 0o7777)
+        target.rename(aside)
     try:
         partial.rename(target)
-    except OSError:
-        aside.rename(target)
+        if beside:
+            partial_record.replace(record)
+    except BaseException:
+        if target.exists():
+            target.rename(partial)
+        if had:
+            aside.rename(target)
         raise
+    sync_folder(target.parent)
+    if had:
+        # Out of the way of what brings old files back.
+        with suppress(OSError):
+            aside.rename(partial)

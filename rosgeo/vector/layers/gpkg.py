@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ import shapely
 from pyproj import CRS
 
 from rosgeo.types import Boxes, RasterGrid
+from rosgeo.vector.layers.database import open_database
 from rosgeo.vector.layers.qgis_metadata import QMD_URI, layer_qmd
 from rosgeo.vector.layers.style import TimeOfRows, prompts_qml, result_qml
 
@@ -91,7 +91,7 @@ def finish_geopackage(
         if prompts.crs is None and no_crs is not None:
             prompts = prompts.set_crs(no_crs)
         pyogrio.write_dataframe(prompts, path, layer=PROMPTS_LAYER, driver="GPKG", geometry_type="Polygon", GEOMETRY_NAME="geom")
-    with closing(sqlite3.connect(path)) as database, database:
+    with open_database(path) as database:
         _make_tables(database)
         style = result_qml(time)
         _add_style(database, layer, geometry_column, style, "Outlines by score")
@@ -125,7 +125,7 @@ class StyledLayer(NamedTuple):
 
 def style_layers(path: Path, layers: Sequence[StyledLayer]) -> None:
     """Add default styles and descriptions to layers of a GeoPackage that has none yet."""
-    with closing(sqlite3.connect(path)) as database, database:
+    with open_database(path) as database:
         _make_tables(database)
         for layer in layers:
             _add_style(database, layer.name, layer.geometry_column, layer.qml, layer.style)

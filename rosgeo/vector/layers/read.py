@@ -12,6 +12,7 @@ import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from rosgeo.errors import BoxesError, InputFileNotFoundError, OptionError
+from rosgeo.vector.layers.database import require_log
 from rosgeo.vector.layers.gpkg import outlines_layer
 
 __all__ = ["read_boxes", "read_polygons"]
@@ -94,6 +95,7 @@ def _read_file(path: str, layer: str | None, where: str | None, what: str, optio
         raise InputFileNotFoundError(f"{path}: no such file; expected a layer of {what}")
     if Path(path).suffix.lower() in _PARQUET:
         return _read_parquet(path, layer, where, option), path
+    require_log(path)
     layer = _choose_layer(path, layer, option)
     name = f'{path} (layer "{layer}")'
     try:

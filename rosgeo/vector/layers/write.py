@@ -15,11 +15,14 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 
 from rosgeo.errors import FormatLossWarning, OutputError
+from rosgeo.files import real_path
 from rosgeo.vector.layers.coco import Picture, write_coco
 from rosgeo.vector.layers.columns import plain_columns
+from rosgeo.vector.layers.database import require_log
 from rosgeo.vector.layers.geojson import DIGITS, add_member, in_wgs84
 from rosgeo.vector.layers.gpkg import finish_geopackage
 from rosgeo.vector.layers.place import (
+    Stamp,
     cannot_write,
     check_output,
     check_place,
@@ -92,10 +95,11 @@ def check_outputs(
     for path in paths:
         output_driver(path)
     targets = [check_output(path, overwrite=overwrite or (added_to and not i), inputs=inputs) for i, path in enumerate(paths)]
-    places = [t.resolve() for t in targets]
+    # Many disks, and the systems that results go to, do not tell names apart by the case of letters.
+    places = [str(real_path(t)).casefold() for t in targets]
     doubled = next((t for i, t in enumerate(targets) if places[i] in places[:i]), None)
     if doubled is not None:
-        raise OutputError(f"{doubled} is named twice as an output; name each once")
+        raise OutputError(f"{doubled} is named twice as an output (upper and lower case are one); name each once")
     return targets
 
 
@@ -119,6 +123,7 @@ def write_results(
     *,
     time: TimeOfRows | None = None,
     picture: Picture | None = None,
+    read: Stamp | None = None,
 ) -> None:
     """Write a result, each file in the format of its extension.
 
@@ -138,6 +143,8 @@ def write_results(
         For that style.
     picture : Picture, optional
         The raster of the outlines, for COCO.
+    read : Stamp, optional
+        See `replacing_all`.
 
     Raises
     ------
@@ -150,7 +157,7 @@ def write_results(
         What a Shapefile cannot hold as it is.
     """
     targets = [Path(path) for path in paths]
-    with replacing_all(targets) as partials:
+    with replacing_all(targets, read=read) as partials:
         for target, partial in zip(targets, partials, strict=True):
             with naming_errors(target):
                 _write_file(result, target, partial, record, prompts, time, picture)
@@ -298,9 +305,10 @@ def read_record(path: str | Path) -> dict[str, Any]:
 
 
 def read_written(path: str | Path, layer: str = LAYER) -> gpd.GeoDataFrame:
-    """The rows of a layer of a GeoPackage that `write_result` wrote; raises OutputError where there is no such layer."""
+    """The rows of a layer of a GeoPackage that `write_result` wrote, by their fid; raises OutputError where there is no such layer."""
+    require_log(path, OutputError)
     try:
-        frame: gpd.GeoDataFrame = pyogrio.read_dataframe(path, layer=layer)
+        frame: gpd.GeoDataFrame = pyogrio.read_dataframe(path, layer=layer, fid_as_index=True)
     except (DataSourceError, DataLayerError) as error:
         raise OutputError(f"{path} has no layer {layer!r} of a rosgeo run: {' '.join(str(error).split())[:200]}") from error
     return frame
@@ -308,6 +316,7 @@ def read_written(path: str | Path, layer: str = LAYER) -> gpd.GeoDataFrame:
 
 def _metadata(path: str | Path) -> dict[str, str]:
     layer = LAYER if Path(path).suffix.lower() == ".gpkg" else None
+    require_log(path, OutputError)
     try:
         return pyogrio.read_info(path, layer=layer).get("layer_metadata") or {}
     except (DataSourceError, DataLayerError) as error:
