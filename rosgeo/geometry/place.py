@@ -12,9 +12,9 @@ import shapely
 from pyproj import CRS
 
 from rosgeo.errors import CRSMismatchError, PixelFrameWarning
-from rosgeo.geometry.boxes import flip_y, points_up, transform_points
+from rosgeo.geometry.boxes import flip_y, geometries_on, points_up
 from rosgeo.geometry.crs import crs_label, known_crs, parse_crs
-from rosgeo.types import FloatArray, RasterGrid, YAxis
+from rosgeo.types import RasterGrid, YAxis
 
 __all__ = ["PIXEL_CRS", "Placed", "check_frames", "place_geometries"]
 
@@ -91,12 +91,10 @@ class Placed:
     in_pixels: bool
 
     def to_map(self, grid: RasterGrid) -> npt.NDArray[Any]:
-        """The geometries (N,) in the raster's map frame."""
-
-        def move(points: FloatArray) -> FloatArray:
-            return grid.mapping.to_map(points) if self.in_pixels else transform_points(points, self.crs, grid.crs)
-
-        moved: npt.NDArray[Any] = shapely.transform(self.geometries, move)
+        """The geometries (N,) in the raster's map frame; see `geometries_on`."""
+        if not self.in_pixels:
+            return geometries_on(self.geometries, self.crs, grid)
+        moved: npt.NDArray[Any] = shapely.transform(self.geometries, grid.mapping.to_map)
         return moved
 
 

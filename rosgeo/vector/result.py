@@ -10,6 +10,7 @@ import shapely
 from pyproj import CRS
 
 from rosgeo.errors import BoxesError
+from rosgeo.geometry.boxes import transform_geometries
 from rosgeo.types import IntArray, Status
 from rosgeo.vector.polygonize import AnyPolygon, geodesic_area_m2
 
@@ -110,7 +111,8 @@ def assemble_result(
 
 
 def _reproject(result: gpd.GeoDataFrame, crs: CRS) -> gpd.GeoDataFrame:
-    moved = result.to_crs(crs)
+    # By rosgeo's own transformation, which keeps an outline across the antimeridian in one piece.
+    moved = transform_geometries(result.geometry.to_numpy(), result.crs, crs)
     # Rounding in another CRS can make a sliver touch itself.
-    moved.geometry = shapely.make_valid(moved.geometry.to_numpy())
-    return moved
+    geometry = gpd.GeoSeries(shapely.make_valid(moved), index=result.index, crs=crs, name=result.geometry.name)
+    return result.set_geometry(geometry)

@@ -22,7 +22,7 @@ import shapely
 from pyproj import CRS
 
 from rosgeo.errors import BoxesError, CRSMismatchError, TracksError
-from rosgeo.geometry.boxes import boxes_to_px, flip_y, points_up, transform_points, usable_geometries
+from rosgeo.geometry.boxes import boxes_to_px, flip_y, geometries_on, points_up, usable_geometries
 from rosgeo.tracks.build import make_tracks, track_ids
 from rosgeo.tracks.formats.csv_table import choose_columns, first_frame_of, names_of_frames
 from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions
@@ -209,15 +209,11 @@ def _from_map(
                 f"{name} is in {crs.name}, but frame {number} has no CRS. Pass --boxes-crs pixel if it is in pixels."
             )
         xyxy[rows] = boxes_to_px(geometries[rows], crs, place).xyxy
-        quads = _quads(shapely.transform(geometries[rows], _to_px(crs, place)))
+        quads = _quads(shapely.transform(geometries_on(geometries[rows], crs, place), place.mapping.to_px))
         if quads is not None:
             any_quads = True
             corners[rows] = quads
     return xyxy, corners if any_quads else None
-
-
-def _to_px(crs: CRS | None, grid: RasterGrid) -> Any:
-    return lambda points: grid.mapping.to_px(transform_points(points, crs, grid.crs))
 
 
 def _points_up(geometries: npt.NDArray[Any], options: ReadOptions, name: str) -> bool:
