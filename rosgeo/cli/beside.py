@@ -51,7 +51,9 @@ class Beside:
 
     def check(self, scene: str, boxes: str, *, overwrite: bool) -> None:
         """Find out before any work what cannot be written; raises OutputError and OptionError."""
-        inputs = (scene, boxes, *self.targets)
+        from rosgeo.vector.layers.names import file_of
+
+        inputs = (scene, file_of(boxes), *self.targets)
         if self.preview is not None:
             from rosgeo.pictures.preview import check_preview
 

@@ -54,8 +54,19 @@ def _holes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> f
 @click.option("--scheduler", metavar="ADDRESS", help="Run tiles on a running Dask cluster, as in tcp://host:8786.")
 @click.option("--layer", metavar="NAME", help="Layer of BOXES; needed where it has more than one.")
 @click.option("--where", metavar="SQL", help="Take only boxes that meet this condition, as in \"class = 'ship'\".")
-@click.option("--boxes-crs", metavar="CRS", help="CRS of boxes that have none, as in EPSG:32650; 'pixel' for pixel coordinates.")
+@click.option(
+    "--boxes-crs",
+    metavar="CRS",
+    help="CRS of boxes that name none, as in EPSG:32650; 'raster' for the raster's own coordinates, 'pixel' for pixels.",
+)
 @y_axis_option("boxes")
+@click.option(
+    "--format",
+    "box_format",
+    type=click.Choice(["layer", "coco", "yolo", "yolo-seg", "xyxy", "xywh", "cxcywh"]),
+    help="What BOXES is, or what a table's four numbers are: corners, left top corner and size, centre and size.  [default: as its content "
+    "tells]",
+)
 @click.option("--crs", metavar="CRS", help="CRS of the result.  [default: the raster's]")
 @click.option(
     "--bands", metavar="R,G,B", help="Bands from 1; one number for grey.  [default: marked red, green, blue; else the first three]"
@@ -263,6 +274,7 @@ def segment_options(choices: dict[str, Any]) -> SegmentOptions:
         "stretch",
         "boxes_crs",
         "y_axis",
+        "box_format",
         "layer",
         "where",
         "crs",

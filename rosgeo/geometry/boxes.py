@@ -208,7 +208,7 @@ def transform_geometries(geometries: npt.NDArray[Any], source: CRS | None, targe
 
 
 def _moved(geometries: npt.NDArray[Any], source: CRS | None, target: CRS | None, grid: RasterGrid | None) -> npt.NDArray[Any]:
-    flat = shapely.force_2d(in_one_piece(np.asarray(geometries, dtype=object), source or target)[0])
+    flat: npt.NDArray[Any] = shapely.force_2d(in_one_piece(np.asarray(geometries, dtype=object), source or target)[0])
     points, line, owner = lines_of(flat)
     if not len(points):
         return flat

@@ -77,7 +77,7 @@ def lines_of(geometries: npt.NDArray[np.object_]) -> tuple[FloatArray, IntArray,
 
 
 def joined(x: FloatArray, line: IntArray, owner: IntArray, period: float) -> FloatArray:
-    """x of outlines in one piece.
+    """X of outlines in one piece.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def in_one_piece(geometries: npt.NDArray[np.object_], crs: CRS | None) -> tuple[
 
 
 def next_to(x: FloatArray, owner: IntArray, span: tuple[float, float], period: float) -> FloatArray:
-    """x (P,) of geometries in one piece, each moved by whole turns to where most of it lies between the two of `span`.
+    """X (P,) of geometries in one piece, each moved by whole turns to where most of it lies between the two of `span`.
 
     What lies on it in no turn comes as near to it as it can.
     """

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Draft", "Drafter", "session_options"]
 
-_FOR_LAYERS = {"layer": None, "where": None, "boxes_crs": None, "y_axis": "auto", "share": None}
+_FOR_LAYERS = {"layer": None, "where": None, "boxes_crs": None, "y_axis": "auto", "box_format": None, "share": None}
 """Options of `rosgeo.segment` that say nothing of a box by itself, and what they are without one."""
 
 

@@ -26,7 +26,7 @@ __all__ = ["ExistingResult", "add_to", "new_boxes", "read_existing_result", "row
 _SAME_BOX_PX = 1 / 16
 """Boxes whose sides all lie closer are one: more than another CRS or format changes, less than anybody means."""
 
-_FREE_OPTIONS = frozenset({"batch_size", "device", "layer", "where", "boxes_crs", "y_axis"})
+_FREE_OPTIONS = frozenset({"batch_size", "device", "layer", "where", "boxes_crs", "y_axis", "box_format"})
 """Options that may differ between the runs that made one result."""
 
 

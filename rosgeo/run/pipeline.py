@@ -30,6 +30,7 @@ from rosgeo.run.tiles import TileRunner
 from rosgeo.types import Boxes, Tile
 from rosgeo.vector.layers.coco import Picture
 from rosgeo.vector.layers.gpkg import prompts_frame
+from rosgeo.vector.layers.names import file_of
 from rosgeo.vector.layers.write import check_outputs, write_results
 from rosgeo.vector.neighbours import simplify_together
 from rosgeo.vector.result import ObjectResult, assemble_result
@@ -77,7 +78,7 @@ class SegmentRun:
 
 def segment(
     scene: Any,
-    boxes: str | Path | gpd.GeoDataFrame,
+    boxes: Any,
     *,
     output: Outputs | None = None,
     class_column: str | None = None,
@@ -105,6 +106,7 @@ def segment(
     orthogonal: bool = False,
     boxes_crs: str | CRS | None = None,
     y_axis: str = "auto",
+    box_format: str | None = None,
     layer: str | None = None,
     where: str | None = None,
     crs: str | CRS | None = None,
@@ -119,8 +121,9 @@ def segment(
     ----------
     scene : path, rasterio data set or DataArray
         Whatever rasterio opens, or an array with rioxarray's CRS and transform.
-    boxes : path or GeoDataFrame
-        Polygons of any shape and CRS; their envelope in the raster's pixels is the prompt.
+    boxes : path, GeoDataFrame or object
+        Polygons of any shape and CRS; their envelope in the raster's pixels is the prompt. Also a detector's file (COCO, YOLO, a table), an
+        array (N, 4) of x_min, y_min, x_max, y_max, and what detectors return; see `rosgeo.vector.layers.objects.box_frame`.
     output : path or sequence of path, optional
         Also write the result, in the format of each extension: .gpkg (with style and record), .parquet, .geojson (WGS 84, as RFC 7946 has
         it), .fgb, .shp, or .json (COCO). Either all files are put in place, or none. The first names the run for `resume`.
@@ -175,10 +178,14 @@ def segment(
     orthogonal : bool
         Right angles on the ground, for buildings; see `rosgeo.vector.orthogonal`.
     boxes_crs : str or CRS, optional
-        CRS of boxes that have none; ``pixel`` for pixel coordinates: x = column, and y = row or, as drawn in QGIS over a raster without
-        georeferencing, y = -row. On such a raster boxes without CRS are in pixels anyway.
+        CRS of boxes that have none (GeoJSON that names none among them); ``raster`` for coordinates of the raster's own map frame; ``pixel``
+        for pixel coordinates: x = column, and y = row or, as drawn in QGIS over a raster without georeferencing, y = -row. On such a raster
+        boxes without CRS are in pixels anyway.
     y_axis : {"auto", "down", "up"}
         Which of them, for boxes in pixels. ``auto``: as the sign of y tells; boxes on both sides of 0 are an error.
+    box_format : {"layer", "coco", "yolo", "yolo-seg", "xyxy", "xywh", "cxcywh"}, optional
+        What the file of boxes is, or what the four numbers of a box are: corners, left top corner and size, centre and size. Default: told by
+        its content.
     layer, where : str, optional
         Layer, and an SQL condition on its attributes.
     crs : str or CRS, optional
@@ -236,6 +243,7 @@ def segment(
         orthogonal=orthogonal,
         boxes_crs=boxes_crs,
         y_axis=y_axis,
+        box_format=box_format,
         layer=layer,
         where=where,
         crs=crs,
@@ -256,7 +264,7 @@ def segment(
 
 def segment_run(
     scene: Any,
-    boxes: str | Path | gpd.GeoDataFrame,
+    boxes: Any,
     options: SegmentOptions,
     *,
     output: Outputs | None = None,
@@ -281,7 +289,7 @@ def segment_run(
     """
     started = time.monotonic()
     # Everything that can be wrong with the input is found out before the model is loaded and before a file is touched.
-    inputs = tuple(str(i) for i in (scene, boxes) if isinstance(i, str | Path))
+    inputs = tuple(file_of(str(i)) for i in (scene, boxes) if isinstance(i, str | Path))
     outputs = check_outputs(_as_list(output), overwrite=overwrite, added_to=append, inputs=inputs)
     existing = _existing(outputs) if append else None
     with open_source(scene) as opened:

@@ -45,7 +45,9 @@ places = st.tuples(st.floats(-181, 180), st.floats(9.1, 10.0), st.floats(0.01, 0
 
 
 @pytest.mark.filterwarnings("ignore::antimeridian.FixWindingWarning")
-@given(places, st.sampled_from(["turned", "cut", "wrapped"]), st.integers(-2, 2), st.integers(-1, 1), st.sampled_from([WGS84, NAD83]))
+@given(
+    places, st.sampled_from(["turned", "cut", "wrapped"]), st.integers(-2, 2), st.integers(-1, 1), st.sampled_from([WGS84, NAD83])
+)
 def test_a_box_is_the_same_however_it_is_written(
     place: tuple[float, float, float, float], way: str, turn: int, raster_turn: int, crs: CRS
 ) -> None:
@@ -134,7 +136,9 @@ def test_points_and_labels(x: float, expected: float) -> None:
 
 def test_ground_control_points_past_180() -> None:
     px = np.array([(0, 0), (1000, 0), (0, 1000), (1000, 1000)], dtype=np.float64)
-    grid = RasterGrid(1000, 1000, mapping_from_gcps(px, np.array([(179, 11), (181, 11), (179, 9), (181, 9)], dtype=np.float64)), WGS84)
+    grid = RasterGrid(
+        1000, 1000, mapping_from_gcps(px, np.array([(179, 11), (181, 11), (179, 9), (181, 9)], dtype=np.float64)), WGS84
+    )
     assert pixels(shapely.box(-179.9, 10, -179.8, 10.1), grid) == pytest.approx([550, 450, 600, 500], abs=0.01)
 
 
