@@ -27,7 +27,7 @@ def _holes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> f
 
 
 @click.command("segment", short_help="Boxes on a raster to outlines in a layer.")
-@click.argument("scene", type=FILE)
+@click.argument("scenes", metavar="SCENE...", nargs=-1, required=True, type=FILE)
 @click.argument("boxes", type=FILE)
 @click.option(
     "-o",
@@ -187,7 +187,7 @@ def _holes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> f
 @click.option("--json", "as_json", is_flag=True, help="Print the run's record as JSON.")
 @quiet_option
 def segment_command(
-    scene: str,
+    scenes: tuple[str, ...],
     boxes: str,
     outputs: tuple[str, ...],
     class_column: str | None,
@@ -208,30 +208,39 @@ def segment_command(
 ) -> None:
     """Segment the object in each box of BOXES on the raster SCENE.
 
-    BOXES is any layer of polygons that GDAL reads, in any CRS; the result has a row for each of its rows, with all its attributes. On a
-    raster without georeferencing boxes are in pixels, and outlines have x = column and y = -row, where QGIS shows such a raster.
+    BOXES is any layer of polygons that GDAL reads, in any CRS, or a detector's file (COCO, YOLO, a table with xmin, ymin, xmax, ymax); the
+    result has a row for each of its rows, with all its attributes. On a raster without georeferencing boxes are in pixels, and outlines
+    have x = column and y = -row, where QGIS shows such a raster.
+
+    Of several scenes (files, a folder, a STAC item collection) each box is segmented on the one that shows it best, named in the column
+    rosgeo_scene; touching tiles are seen as one.
 
     \b
     rosgeo segment scene.tif boxes.gpkg
     rosgeo segment s2.tif fields.geojson -o fields.parquet --bands 4,3,2 --stretch range:0,3000
     rosgeo segment scene.tif boxes.gpkg -o roofs.gpkg -o roofs.json --orthogonal --fill-holes all
     rosgeo segment scene.tif boxes.gpkg -o roofs.gpkg --overwrite --stac --datetime 2014-06-01/2014-09-30
+    rosgeo segment scene.tif other.tif boxes.gpkg -o both.gpkg
     """  # noqa: D301 - the \\b is click's own mark, a backspace
+    from rosgeo.raster.collection import expand_scenes
     from rosgeo.run.pipeline import segment_run
 
     options = segment_options(choices)
+    given: Any = scenes[0] if len(scenes) == 1 else list(scenes)
+    expanded = [str(scene) for scene in expand_scenes(given)]
     if dry_run:
         from rosgeo.run.estimate import estimate_run
 
-        figures = estimate_run(scene, boxes, options, add_to=outputs[0] if append and outputs else None)
+        figures = estimate_run(expanded, boxes, options, add_to=outputs[0] if append and outputs else None)
         click.echo(json.dumps(figures) if as_json else _estimate(figures))
         return
-    targets = list(outputs) or [f"{Path(scene).stem}_masks.gpkg"]
+    # A folder or a collection gives the result its name; of several files the first does.
+    targets = list(outputs) or [f"{Path(scenes[0]).stem}_masks.gpkg"]
     beside = Beside(targets, mask_raster, mask_values, preview, stac, scene_time)
-    beside.check(scene, boxes, overwrite=overwrite)
+    beside.check(expanded, boxes, overwrite=overwrite)
     with cluster_client(workers, scheduler) as client, ProgressBar(shown=not quiet) as progress:
         run = segment_run(
-            scene,
+            expanded,
             boxes,
             options,
             output=targets,
@@ -242,7 +251,7 @@ def segment_command(
             client=client,
             progress=progress,
         )
-    beside.write(scene, run, options)
+    beside.write(expanded[0], run, options)
     if as_json:
         click.echo(json.dumps({**run.record, **beside.as_json()}))
     elif not quiet:

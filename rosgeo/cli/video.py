@@ -42,7 +42,14 @@ _OF_SEGMENT = (
     *("batch_size", "crop", "crop_side", "crop_factor", "share", "share_factor", "resample", "outline", "parts", "min_area"),
     *("fill_holes", "orthogonal", "simplify"),
 )
-_NOT_HERE: dict[str, Any] = {"axes": "raster", "layer": None, "where": None, "boxes_crs": None, "y_axis": "auto"}
+_NOT_HERE: dict[str, Any] = {
+    "axes": "raster",
+    "layer": None,
+    "where": None,
+    "boxes_crs": None,
+    "y_axis": "auto",
+    "box_format": None,
+}
 """Options of rosgeo segment that frames with tracks do not have."""
 
 

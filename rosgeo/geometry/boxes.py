@@ -114,8 +114,8 @@ def boxes_to_px(geometries: npt.NDArray[Any], crs: CRS | None, grid: RasterGrid,
     """Envelopes of geometries in the pixel frame of a raster.
 
     The outline is densified, transformed to the raster's CRS and to pixels, and only then its envelope is taken, so that a box of
-    another CRS or on a rotated raster covers what it covers on the map. Longitudes are circular: in which turn they are written, and whether
-    the outline is cut at the antimeridian, makes no difference; see `rosgeo.geometry.longitudes`.
+    another CRS or on a rotated raster covers what it covers on the map. Longitudes are circular: in which turn they are written, and
+    whether the outline is cut at the antimeridian, makes no difference; see `rosgeo.geometry.longitudes`.
 
     Parameters
     ----------

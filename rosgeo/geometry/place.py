@@ -167,9 +167,9 @@ def place_geometries(
     Returns
     -------
     Placed
-        Where neither raster nor layer has a CRS that leads to the globe, the coordinates are pixels, or those of the raster's own map frame,
-        which is where QGIS shows it. Without a transform the sign of y tells one from the other. With one, they are those of the transform
-        where the centres of more geometries lie on the raster so than as pixels.
+        Where neither raster nor layer has a CRS that leads to the globe, the coordinates are pixels, or those of the raster's own map
+        frame, which is where QGIS shows it. Without a transform the sign of y tells one from the other. With one, they are those of the
+        transform where the centres of more geometries lie on the raster so than as pixels.
 
     Raises
     ------

@@ -23,7 +23,9 @@ RESULT_COLUMNS = (
     "rosgeo_stability",
     "rosgeo_area_m2",
     "rosgeo_model",
+    "rosgeo_scene",
 )
+"""The last is there where a run had several scenes."""
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def _box(entry: dict[str, Any], number: int, name: str) -> FloatArray:
 
 
 def _attributes(entry: dict[str, Any], names: dict[Any, str], file: str | None) -> dict[str, Any]:
-    """The columns of an annotation: its own entries that fit in a cell, the category's name as ``label``, the picture's as ``file_name``."""
+    """The entries of an annotation that fit in a cell, the category's name as ``label``, the picture's as ``file_name``."""
     row = {key: value for key, value in entry.items() if key not in _LATER and not isinstance(value, list | dict)}
     label = names.get(entry.get("category_id"))
     if label is not None:

@@ -78,8 +78,8 @@ def match_names(names: Sequence[str], pictures: Sequence[PictureRef], name: str)
         equal = _equal(scores[:, column])
         if len(equal) > 1:
             raise BoxesError(
-                f"{name} holds several pictures that may be {_base(picture.name)}: {_listed([names[i] for i in equal])}. Choose the rows of "
-                "one with --where."
+                f"{name} holds several pictures that may be {_base(picture.name)}: {_listed([names[i] for i in equal])}. Choose the "
+                "rows of one with --where."
             )
     for row, text in enumerate(names):
         equal = _equal(scores[row])
@@ -134,8 +134,8 @@ def _require_sizes(found: Found, matched: dict[str, int], pictures: Sequence[Pic
         if number >= 0 and size is not None and size != tuple(pictures[number][1:]):
             picture = pictures[number]
             raise BoxesError(
-                f"{name} says that {text} has {size[0]} x {size[1]} px, but {_base(picture.name)} has {picture.width} x {picture.height}: its "
-                "boxes are of a resized picture. Scale them to the scene, or mend width and height in the file."
+                f"{name} says that {text} has {size[0]} x {size[1]} px, but {_base(picture.name)} has {picture.width} x "
+                f"{picture.height}: its boxes are of a resized picture. Scale them to the scene, or mend width and height in the file."
             )
 
 

@@ -69,8 +69,8 @@ def _table_kind(path: Path, lines: Sequence[str], suffix: str) -> Literal["layer
     numbers = re.fullmatch(r"[\s\d.,;eE+-]+", lines[0]) is not None
     if numbers and len(re.split(r"[,;\s]+", lines[0].strip())) >= 4:
         raise BoxesError(
-            f"{path}: rows of numbers without names, {lines[0].strip()[:40]!r}, which are no shares of a picture as YOLO has them. Say what the "
-            "first four are: --format xyxy (corners), xywh (left top corner and size) or cxcywh (centre and size), in pixels"
+            f"{path}: rows of numbers without names, {lines[0].strip()[:40]!r}, which are no shares of a picture as YOLO has them. Say "
+            "what the first four are: --format xyxy (corners), xywh (left top corner and size) or cxcywh (centre and size), in pixels"
         )
     names = {c.lower() for c in header}
     # GDAL takes a column of this name for the geometry.

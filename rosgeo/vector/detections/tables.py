@@ -1,7 +1,7 @@
 """Tables with a box a row: CSV, TSV, Parquet, JSON lists of objects; DeepForest, detectree2, SAHI, supervision, ultralytics write such.
 
-Numbers are pixels, y downwards, or coordinates of a map, which the table does not tell. All columns are kept. A box is found by the names of
-its columns (`rosgeo.vector.detections.columns`) or, where there is none, as text in a column ``geometry``.
+Numbers are pixels, y downwards, or coordinates of a map, which the table does not tell. All columns are kept. A box is found by the names
+of its columns (`rosgeo.vector.detections.columns`) or, where there is none, as text in a column ``geometry``.
 """
 
 from __future__ import annotations

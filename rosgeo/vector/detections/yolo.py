@@ -1,8 +1,8 @@
 """YOLO text files (https://docs.ultralytics.com/datasets/): a file a picture, a row an object, all numbers shares of the picture's sides.
 
-A row is ``class cx cy w h``, with ``save_conf`` a confidence after it and, of a tracker, an id after that; ``class x1 y1 ... x4 y4`` (with a
-confidence) for an oriented box; ``class x1 y1 ... xn yn`` for an outline. Names of classes are in ``classes.txt`` or ``obj.names`` beside the
-files or a folder above.
+A row is ``class cx cy w h``, with ``save_conf`` a confidence after it and, of a tracker, an id after that; ``class x1 y1 ... x4 y4`` (with
+a confidence) for an oriented box; ``class x1 y1 ... xn yn`` for an outline. Names of classes are in ``classes.txt`` or ``obj.names``
+beside the files or a folder above.
 """
 
 from __future__ import annotations
@@ -129,7 +129,8 @@ def _kind(values: Sequence[float], outlines: bool, kinds: set[int], where: str) 
         return "outline"
     if count == 7 and _are_shares(values[5:]) and values[6] != round(values[6]):
         raise BoxesError(
-            f"{where} is a triangle, or a box with confidence and id. Pass --format yolo-seg for outlines; the id of a box is a whole number"
+            f"{where} is a triangle, or a box with confidence and id. Pass --format yolo-seg for outlines; the id of a box is a whole "
+            "number"
         )
     return "box" if count <= 7 else "outline"
 

@@ -109,8 +109,8 @@ def require_there(path: str) -> None:
     driver = _SERVICES.get(prefix[1].upper())
     if driver is not None and driver not in pyogrio.list_drivers():
         raise BoxesError(
-            f"{prefix[1]}:...: this GDAL (that of pyogrio) has no driver {driver}. Export the layer to a GeoPackage (in QGIS: Export > Save "
-            "Features As), or read it with geopandas and give rosgeo.segment the GeoDataFrame"
+            f"{prefix[1]}:...: this GDAL (that of pyogrio) has no driver {driver}. Export the layer to a GeoPackage (in QGIS: Export > "
+            "Save Features As), or read it with geopandas and give rosgeo.segment the GeoDataFrame"
         )
     if driver is None and not re.match(r"[A-Za-z0-9]+:\"?[^\"]*", path[len(prefix[0]) :]):
         raise InputFileNotFoundError(f"{path}: no such file; expected a layer of boxes")

@@ -37,8 +37,8 @@ def box_frame(boxes: Any, kind: BoxKind | None = None, pictures: Sequence[Pictur
     ----------
     boxes : object
         GeoDataFrame (taken as it is); GeoSeries, GeometryArray or list of shapely geometries; array, tensor or list of N boxes of four
-        numbers, or (N, 4, 2) corners; DataFrame as in `rosgeo.vector.detections.tables`; list of dictionaries (COCO's results, SAHI's, those
-        of transformers); a dictionary with ``boxes``, ``scores``, ``labels`` (torchvision); objects with ``xyxy`` (supervision's
+        numbers, or (N, 4, 2) corners; DataFrame as in `rosgeo.vector.detections.tables`; list of dictionaries (COCO's results, SAHI's,
+        those of transformers); a dictionary with ``boxes``, ``scores``, ``labels`` (torchvision); objects with ``xyxy`` (supervision's
         Detections, ultralytics' Boxes), ``boxes`` or ``obb`` (ultralytics' Results), ``object_prediction_list`` (SAHI), ``pred_boxes``
         (detectron2).
     kind : str, optional
@@ -90,7 +90,7 @@ def _geometry_array(boxes: Any) -> gpd.GeoSeries | None:
     dtype = getattr(boxes, "dtype", None)
     if str(dtype) == "geometry":
         return gpd.GeoSeries(boxes)
-    if isinstance(boxes, np.ndarray | pd.Series) and dtype == object:
+    if isinstance(boxes, np.ndarray | pd.Series) and str(dtype) == "object":
         values = np.asarray(boxes, dtype=object)
         if len(values) and all(v is None or isinstance(v, shapely.Geometry) for v in values.ravel()):
             return gpd.GeoSeries(values.ravel())
@@ -197,8 +197,8 @@ def _require_corners(values: npt.NDArray[Any]) -> None:
         flipped = (values[:, 2:] < values[:, :2]).any(axis=1)
     if 2 * flipped.sum() > len(values):
         raise BoxesError(
-            f"{int(flipped.sum())} of {len(values)} boxes have x_max, y_max below x_min, y_min, as {values[flipped][0].tolist()}. Pass box_format='xywh' for "
-            "the left top corner and size, or box_format='cxcywh' for the centre and size"
+            f"{int(flipped.sum())} of {len(values)} boxes have x_max, y_max below x_min, y_min, as {values[flipped][0].tolist()}. Pass "
+            "box_format='xywh' for the left top corner and size, or box_format='cxcywh' for the centre and size"
         )
 
 

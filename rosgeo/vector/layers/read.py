@@ -88,8 +88,8 @@ def _with_own_crs(frame: gpd.GeoDataFrame, path: str, boxes_crs: str | CRS | Non
     if 2 * beyond.sum() > np.isfinite(low_x).sum():
         extent = f"x {np.nanmin(low_x):.10g} to {np.nanmax(high_x):.10g}, y {np.nanmin(low_y):.10g} to {np.nanmax(high_y):.10g}"
         raise CRSMismatchError(
-            f"{path} names no CRS, and its coordinates ({extent}) are not the degrees that GeoJSON has then. Pass --boxes-crs EPSG:... with the "
-            "CRS that they are in, --boxes-crs raster for the raster's own, or --boxes-crs pixel"
+            f"{path} names no CRS, and its coordinates ({extent}) are not the degrees that GeoJSON has then. Pass --boxes-crs EPSG:... "
+            "with the CRS that they are in, --boxes-crs raster for the raster's own, or --boxes-crs pixel"
         )
     return frame
 
