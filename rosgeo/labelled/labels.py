@@ -61,7 +61,9 @@ def read_labels(source: DataSource, column: str | None = None) -> tuple[list[Lab
     from rosgeo.raster.bands import parse_bands, parse_stretch
 
     parse_stretch(source.stretch)
-    frame, unwanted = _wanted(read_boxes(source.labels, layer=source.layer, where=source.where), source)
+    frame, unwanted = _wanted(
+        read_boxes(source.labels, layer=source.layer, where=source.where, boxes_crs=source.labels_crs), source
+    )
     for name in (source.class_column, column):
         if name is not None and name not in frame.columns:
             columns = ", ".join(str(c) for c in frame.columns if c != frame.geometry.name)

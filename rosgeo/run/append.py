@@ -19,7 +19,7 @@ from rosgeo.geometry.crs import crs_label
 from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid
 from rosgeo.vector.layers.gpkg import PROMPTS_LAYER
 from rosgeo.vector.layers.write import read_record, read_written
-from rosgeo.vector.result import RESULT_COLUMNS
+from rosgeo.vector.result import RESULT_COLUMNS, SCENE_COLUMN
 
 __all__ = ["ExistingResult", "add_to", "new_boxes", "read_existing_result", "row_labels"]
 
@@ -156,7 +156,7 @@ def new_boxes(
 
 def row_labels(frame: gpd.GeoDataFrame) -> list[str]:
     """A text for each row that tells of its columns but rosgeo's and the geometry, whatever type a file gave them."""
-    columns = sorted(str(c) for c in frame.columns if c != frame.geometry.name and str(c) not in RESULT_COLUMNS)
+    columns = sorted(str(c) for c in frame.columns if c != frame.geometry.name and str(c) not in (*RESULT_COLUMNS, SCENE_COLUMN))
     return (
         ["; ".join(_as_text(value) for value in row) for row in frame[columns].itertuples(index=False)]
         if columns

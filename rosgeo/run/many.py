@@ -40,7 +40,7 @@ from rosgeo.vector.layers.names import file_of
 from rosgeo.vector.layers.write import check_outputs, output_driver, write_results
 from rosgeo.vector.neighbours import simplify_together
 from rosgeo.vector.polygonize import OutlineOptions
-from rosgeo.vector.result import ObjectResult, assemble_result
+from rosgeo.vector.result import SCENE_COLUMN, ObjectResult, assemble_result
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -324,7 +324,7 @@ def _assembled(
     result = assemble_result(
         ready.layer.frame, moved, ready.base.crs, segmenter.model.name, out_crs=ready.out_crs, rows=ready.layer.rows
     )
-    result["rosgeo_scene"] = pd.Series(ready.scene_names, index=result.index, dtype=object)
+    result[SCENE_COLUMN] = pd.Series(ready.scene_names, index=result.index, dtype=object)
     return result
 
 

@@ -14,7 +14,7 @@ from rosgeo.geometry.boxes import transform_geometries
 from rosgeo.types import IntArray, Status
 from rosgeo.vector.polygonize import AnyPolygon, geodesic_area_m2
 
-__all__ = ["RESULT_COLUMNS", "ObjectResult", "assemble_result", "refuse_clashing_columns"]
+__all__ = ["RESULT_COLUMNS", "SCENE_COLUMN", "ObjectResult", "assemble_result", "refuse_clashing_columns"]
 
 RESULT_COLUMNS = (
     "rosgeo_id",
@@ -23,9 +23,10 @@ RESULT_COLUMNS = (
     "rosgeo_stability",
     "rosgeo_area_m2",
     "rosgeo_model",
-    "rosgeo_scene",
 )
-"""The last is there where a run had several scenes."""
+
+SCENE_COLUMN = "rosgeo_scene"
+"""The scene, or the tiles of a mosaic, that a box was segmented on; there where a run had several."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class ObjectResult:
 
 def refuse_clashing_columns(frame: gpd.GeoDataFrame, name: str) -> None:
     """Raise BoxesError where an input column has the name of one of rosgeo's, in any case of letters."""
-    clashing = [str(c) for c in frame.columns if str(c).lower() in RESULT_COLUMNS]
+    clashing = [str(c) for c in frame.columns if str(c).lower() in (*RESULT_COLUMNS, SCENE_COLUMN)]
     if clashing:
         raise BoxesError(
             f"{name} has the column{'s' * (len(clashing) > 1)} {', '.join(clashing)}, which rosgeo writes itself. "

@@ -157,7 +157,7 @@ def test_groups_hold_each_scene_once_and_no_pixel_twice(parts: list[tuple[int, i
         for (col, row), (width, height), n in zip(group.offsets, group.sizes, group.members, strict=True):
             cover[row : row + height, col : col + width] += 1
             corner = np.array([[0.0, 0.0]])
-            np.testing.assert_allclose(group.grid.mapping.to_map(corner + (col, row)), grids[n].mapping.to_map(corner))
+            np.testing.assert_allclose(group.grid.mapping.to_map(corner + np.array([col, row])), grids[n].mapping.to_map(corner))
         assert cover.max() == 1
         whole = box_shares(np.array([[0, 0, group.grid.width, group.grid.height]], dtype=np.float64), group)
         assert whole.sum() == pytest.approx(cover.mean())
@@ -301,7 +301,7 @@ def test_interrupted_and_resumed(write_raster: WriteRaster, tmp_path: Path) -> N
     boxes = gpd.GeoDataFrame({"n": range(15)}, geometry=[g for f in frames for g in f], crs=UTM)
     output = tmp_path / "out.gpkg"
     with pytest.raises(RunInterruptedError):
-        run(scenes, boxes, output=output, segmenter=Stopping(12))
+        run(scenes, boxes, output=output, segmenter=Stopping(14))
     segmenter = Stopping()
     result = run(scenes, boxes, output=output, resume=True, segmenter=segmenter).result
     assert 0 < len(segmenter.seen) < 15
@@ -352,7 +352,7 @@ def test_a_dry_run(tiles: list[Path], tiny_model: Path) -> None:
 
 def test_scenes_without_a_common_map(write_raster: WriteRaster, tiles: list[Path], tmp_path: Path) -> None:
     bare = write_raster("bare.tif", ARRAY, None, None)
-    with pytest.raises(CRSMismatchError, match="bare.tif has no CRS"):
+    with pytest.raises(CRSMismatchError, match=r"bare\.tif has no CRS"):
         run([tiles[0], bare])
     with pytest.raises(BoxesError, match="not of which scene"):
         run(tiles, boxes_of(), options=SegmentOptions(boxes_crs="pixel"))
@@ -404,7 +404,7 @@ def test_folders_patterns_and_stac(write_raster: WriteRaster, tmp_path: Path, mo
     assert expand_scenes(tmp_path / "item.json") == paths[:1]
     bands = item("c", red={"href": "red.tif", **cog}, blue={"href": "blue.tif", **cog})
     (tmp_path / "bands.json").write_text(json.dumps(bands))
-    with pytest.raises(RasterError, match="2 assets that are rasters .red, blue."):
+    with pytest.raises(RasterError, match=r"2 assets that are rasters \(red, blue\)"):
         expand_scenes(tmp_path / "bands.json")
 
 

@@ -190,7 +190,7 @@ def _kind(chosen: BoxColumns, values: FloatArray, pictures: Sequence[PictureRef]
     what = ", ".join(chosen.names)
     if len(fitting) == 1 and fitting[0] != "cxcywh":
         return fitting[0]
-    if chosen.kind == "xywh" and "xywh" in fitting:
+    if "xywh" in fitting and (chosen.kind == "xywh" or "xyxy" not in fitting):
         warnings.warn(
             f"{name}: {what} are taken as the left top corner and the size of a box. Pass --format cxcywh if they are its centre and size.",
             PixelFrameWarning,
