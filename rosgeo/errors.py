@@ -17,6 +17,7 @@ __all__ = [
     "DownloadError",
     "FormatLossWarning",
     "FrameWarning",
+    "GeometryWarning",
     "InputFileNotFoundError",
     "ModelError",
     "NoOverlapWarning",
@@ -121,6 +122,10 @@ class FormatLossWarning(RosgeoWarning):
 
 class FrameWarning(RosgeoWarning):
     """Frames of a clip cannot be read, or frames that tracks name are not there."""
+
+
+class GeometryWarning(RosgeoWarning):
+    """Rows of a layer hold no polygon, or one that had to be read in one of several ways."""
 
 
 class NoOverlapWarning(RosgeoWarning):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -49,9 +50,19 @@ class Beside:
         named = {"Mask raster": self.mask_raster, "Picture": self.preview, "STAC item": self.item}
         return {title: path for title, path in named.items() if path is not None}
 
-    def check(self, scene: str, boxes: str, *, overwrite: bool) -> None:
+    def check(self, scenes: Sequence[str], boxes: str, *, overwrite: bool) -> None:
         """Find out before any work what cannot be written; raises OutputError and OptionError."""
-        inputs = (scene, boxes, *self.targets)
+        from rosgeo.vector.layers.names import file_of
+
+        if len(scenes) > 1 and self.titled:
+            from rosgeo.errors import OptionError
+
+            what = ", ".join(title.lower() if title != "STAC item" else title for title in self.titled)
+            raise OptionError(
+                f"{what}: of one scene, and {len(scenes)} were given. Leave it out, or give one scene, as a VRT of all"
+            )
+        scene = scenes[0]
+        inputs = (*scenes, file_of(boxes), *self.targets)
         if self.preview is not None:
             from rosgeo.pictures.preview import check_preview
 

@@ -15,6 +15,7 @@ from rosgeo.cli.options import (
     crop_choices,
     crop_options,
     crs_option,
+    format_option,
     json_option,
     layer_option,
     model_options,
@@ -44,7 +45,7 @@ __all__ = ["segment_command", "segment_options"]
     short_help="Boxes on a raster to outlines in a layer.",
     first=("--output", "--overwrite", "--boxes-crs", "--bands", "--model", "--preview"),
 )
-@click.argument("scene", type=FILE)
+@click.argument("scenes", metavar="SCENE...", nargs=-1, required=True, type=FILE)
 @click.argument("boxes", type=FILE)
 @output_option(
     "Result: .gpkg (styled for QGIS, with the run's record), .parquet, .geojson, .fgb, .shp or .json (COCO). May be repeated: all are "
@@ -89,7 +90,15 @@ __all__ = ["segment_command", "segment_options"]
 @layer_option("BOXES")
 @option("--where", section=Section.BOXES, metavar="SQL", help="Take only boxes that meet this condition, as in \"class = 'ship'\".")
 @class_column_option("Column of BOXES that holds the class, for the categories of a COCO result.")
-@boxes_crs_option("CRS of boxes that have none, as in EPSG:32650; 'pixel' for pixel coordinates.", metavar="CRS")
+@boxes_crs_option(
+    "CRS of boxes that name none, as in EPSG:32650; 'raster' for the raster's own coordinates, 'pixel' for pixels.", metavar="CRS"
+)
+@format_option(
+    "What BOXES is, or what a table's four numbers are: corners, left top corner and size, centre and size.",
+    name="box_format",
+    type=click.Choice(["layer", "coco", "yolo", "yolo-seg", "xyxy", "xywh", "cxcywh"]),
+    show_default="as its content tells",
+)
 @y_axis_option("boxes")
 @scene_options("scene")
 @option(
@@ -114,7 +123,7 @@ __all__ = ["segment_command", "segment_options"]
 @run_options("tiles")
 @quiet_option(but=" --json is printed all the same.")
 def segment_command(
-    scene: str,
+    scenes: tuple[str, ...],
     boxes: str,
     output: tuple[str, ...],
     class_column: str | None,
@@ -135,8 +144,12 @@ def segment_command(
 ) -> None:
     """Segment the object in each box of BOXES on the raster SCENE.
 
-    BOXES is any layer of polygons that GDAL reads, in any CRS; the result has a row for each of its rows, with all its attributes. On a
-    raster without georeferencing boxes are in pixels, and outlines have x = column and y = -row, where QGIS shows such a raster.
+    BOXES is any layer of polygons that GDAL reads, in any CRS, or a detector's file (COCO, YOLO, a table with xmin, ymin, xmax, ymax); the
+    result has a row for each of its rows, with all its attributes. On a raster without georeferencing boxes are in pixels, and outlines
+    have x = column and y = -row, where QGIS shows such a raster.
+
+    Of several scenes (files, a folder, a STAC item collection) each box is segmented on the one that shows it best, named in the column
+    rosgeo_scene; touching tiles are seen as one.
 
     \b
     rosgeo segment scene.tif boxes.gpkg
@@ -146,27 +159,32 @@ def segment_command(
         --orthogonal --fill-holes all
     rosgeo segment scene.tif boxes.gpkg -o roofs.gpkg --overwrite \\
         --stac --datetime 2014-06-01/2014-09-30
+    rosgeo segment scene.tif other.tif boxes.gpkg -o both.gpkg
     """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.cli.beside import Beside
     from rosgeo.cli.cluster import cluster_client
     from rosgeo.files import stem_of, written_alone
+    from rosgeo.raster.collection import expand_scenes
     from rosgeo.run.pipeline import segment_run
 
     options = segment_options(choices)
+    given: Any = scenes[0] if len(scenes) == 1 else list(scenes)
+    expanded = [str(scene) for scene in expand_scenes(given)]
     if dry_run:
         from rosgeo.run.estimate import estimate_run
 
-        figures = estimate_run(scene, boxes, options, add_to=output[0] if append and output else None)
+        figures = estimate_run(expanded, boxes, options, add_to=output[0] if append and output else None)
         if as_json or not quiet:
             click.echo(json.dumps(figures) if as_json else _estimate(figures))
         return
-    targets = list(output) or [f"{stem_of(scene)}_masks.gpkg"]
+    # A folder or a collection gives the result its name; of several files the first does.
+    targets = list(output) or [f"{stem_of(scenes[0])}_masks.gpkg"]
     beside = Beside(targets, mask_raster, mask_values, preview, stac, scene_time)
-    beside.check(scene, boxes, overwrite=overwrite)
+    beside.check(expanded, boxes, overwrite=overwrite)
     with written_alone(beside.titled.values()):
         with cluster_client(workers, scheduler) as client, ProgressBar(shown=not quiet) as progress:
             run = segment_run(
-                scene,
+                expanded,
                 boxes,
                 options,
                 output=targets,
@@ -177,7 +195,7 @@ def segment_command(
                 client=client,
                 progress=progress,
             )
-        beside.write(scene, run, options)
+        beside.write(expanded[0], run, options)
     if as_json:
         click.echo(json.dumps({**run.record, **beside.as_json()}))
     elif not quiet:
@@ -209,6 +227,7 @@ def segment_options(choices: dict[str, Any]) -> SegmentOptions:
         "stretch",
         "boxes_crs",
         "y_axis",
+        "box_format",
         "layer",
         "where",
         "crs",

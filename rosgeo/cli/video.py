@@ -16,6 +16,7 @@ from rosgeo.cli.options import (
     FILE,
     crop_options,
     crs_option,
+    format_option,
     json_option,
     model_options,
     outline_options,
@@ -53,7 +54,14 @@ _TOLD = {
 _LEFT_OUT = {"without_pixels": "without a pixel", "hidden": "hidden behind others"}
 """Counts of `Written` in words."""
 
-_NOT_HERE: dict[str, Any] = {"axes": "raster", "layer": None, "where": None, "boxes_crs": None, "y_axis": "auto"}
+_NOT_HERE: dict[str, Any] = {
+    "axes": "raster",
+    "layer": None,
+    "where": None,
+    "boxes_crs": None,
+    "y_axis": "auto",
+    "box_format": None,
+}
 """Options of rosgeo segment that frames with tracks do not have."""
 _OF_TRACKS = ("sequence", "layer", "frame_column", "track_column", "columns", "first_pixel", "y_axis", "boxes_crs")
 """Options that tell how TRACKS is read."""
@@ -82,13 +90,11 @@ _OF_TRACKS = ("sequence", "layer", "frame_column", "track_column", "columns", "f
     help="Also write frames and masks as the ROS-SAM reference trains on.",
 )
 @json_option()
-@option(
-    "--format",
-    "track_format",
-    section=Section.BOXES,
+@format_option(
+    "Format of TRACKS; 'rosgeo convert tracks --help' names them.",
+    name="track_format",
     metavar="NAME",
     show_default="as the file tells",
-    help="Format of TRACKS; 'rosgeo convert tracks --help' names them.",
 )
 @track_options("TRACKS", first_frame="by file names, numbers in them, or place")
 @option(

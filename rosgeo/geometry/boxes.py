@@ -12,9 +12,20 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 
 from rosgeo.errors import BoxesError, CRSMismatchError, PixelFrameWarning
-from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid, YAxis
+from rosgeo.geometry.longitudes import in_one_piece, joined, lines_of, next_to, x_period, x_span
+from rosgeo.types import BoolArray, Boxes, FloatArray, IntArray, RasterGrid, YAxis
 
-__all__ = ["BOX_GRID_PX", "boxes_to_px", "flip_y", "on_raster", "points_up", "transform_points", "usable_geometries"]
+__all__ = [
+    "BOX_GRID_PX",
+    "boxes_to_px",
+    "flip_y",
+    "geometries_on",
+    "on_raster",
+    "points_up",
+    "transform_geometries",
+    "transform_points",
+    "usable_geometries",
+]
 
 BOX_GRID_PX = 1 / 1024
 """Boxes are rounded to this in pixels: far below what a mask can show, and it takes away the last digits of the map
@@ -103,7 +114,8 @@ def boxes_to_px(geometries: npt.NDArray[Any], crs: CRS | None, grid: RasterGrid,
     """Envelopes of geometries in the pixel frame of a raster.
 
     The outline is densified, transformed to the raster's CRS and to pixels, and only then its envelope is taken, so that a box of
-    another CRS or on a rotated raster covers what it covers on the map.
+    another CRS or on a rotated raster covers what it covers on the map. Longitudes are circular: in which turn they are written, and
+    whether the outline is cut at the antimeridian, makes no difference; see `rosgeo.geometry.longitudes`.
 
     Parameters
     ----------
@@ -131,9 +143,10 @@ def boxes_to_px(geometries: npt.NDArray[Any], crs: CRS | None, grid: RasterGrid,
     usable = np.flatnonzero(usable_geometries(geoms))
     for start in range(0, len(usable), _ROWS_AT_ONCE):
         rows = usable[start : start + _ROWS_AT_ONCE]
-        points, owner = _outline_points(geoms[rows])
+        whole = geoms[rows] if in_pixels else in_one_piece(geoms[rows], crs or grid.crs)[0]
+        points, line, owner = _outline_points(whole)
         if not in_pixels:
-            points = grid.mapping.to_px(transform_points(points, crs, grid.crs))
+            points = grid.mapping.to_px(_next_to_grid(transform_points(points, crs, grid.crs), line, owner, grid))
         xyxy[rows] = _envelopes(points, owner, len(rows))
     snapped = np.round(xyxy / BOX_GRID_PX) * BOX_GRID_PX
     return Boxes(snapped, np.arange(len(geoms)), "pixel")
@@ -147,12 +160,66 @@ def on_raster(boxes: Boxes, shape: tuple[int, int]) -> BoolArray:
     return overlap
 
 
-def _outline_points(geoms: npt.NDArray[Any]) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+def _outline_points(geoms: npt.NDArray[Any]) -> tuple[FloatArray, IntArray, IntArray]:
+    """Points along the outlines, and of each the number of its line and of its geometry."""
     bounds = shapely.bounds(geoms)
     longer = np.maximum(bounds[:, 2] - bounds[:, 0], bounds[:, 3] - bounds[:, 1])
-    dense = shapely.segmentize(shapely.boundary(geoms), longer / _SEGMENTS_A_SIDE)
-    points, owner = shapely.get_coordinates(dense, return_index=True)
-    return points, owner
+    return lines_of(shapely.segmentize(shapely.boundary(geoms), longer / _SEGMENTS_A_SIDE))
+
+
+def _next_to_grid(points: FloatArray, line: IntArray, owner: IntArray, grid: RasterGrid) -> FloatArray:
+    """Points of the CRS of a raster, moved by whole turns to where the raster is."""
+    period = x_period(grid.crs)
+    if period is None or not len(points):
+        return points
+    x = next_to(joined(points[:, 0], line, owner, period), owner, x_span(grid), period)
+    return np.stack([x, points[:, 1]], axis=1)
+
+
+def geometries_on(geometries: npt.NDArray[Any], crs: CRS | None, grid: RasterGrid) -> npt.NDArray[Any]:
+    """Geometries of any kind in the map frame of a raster: transformed vertex by vertex, in one piece, in the turn of the raster.
+
+    Parameters
+    ----------
+    geometries : object array (N,) of shapely geometries or None
+    crs : pyproj.CRS or None
+        See `boxes_to_px`.
+    grid : RasterGrid
+
+    Returns
+    -------
+    object array (N,)
+        In two dimensions. Coordinates are NaN where a vertex cannot be transformed.
+
+    Raises
+    ------
+    CRSMismatchError
+        No transformation between the two CRS is known.
+    """
+    return _moved(geometries, crs, grid.crs, grid)
+
+
+def transform_geometries(geometries: npt.NDArray[Any], source: CRS | None, target: CRS | None) -> npt.NDArray[Any]:
+    """Geometries (N,) in another CRS, each in one piece where that is circular: past 180 degrees, and not from one end to the other.
+
+    Raises CRSMismatchError where no transformation is known.
+    """
+    return _moved(geometries, source, target, None)
+
+
+def _moved(geometries: npt.NDArray[Any], source: CRS | None, target: CRS | None, grid: RasterGrid | None) -> npt.NDArray[Any]:
+    flat: npt.NDArray[Any] = shapely.force_2d(in_one_piece(np.asarray(geometries, dtype=object), source or target)[0])
+    points, line, owner = lines_of(flat)
+    if not len(points):
+        return flat
+    points = transform_points(points, source, target)
+    period = x_period(target)
+    if grid is not None:
+        points = _next_to_grid(points, line, owner, grid)
+    elif period is not None:
+        points = np.stack([joined(points[:, 0], line, owner, period), points[:, 1]], axis=1)
+    moved: npt.NDArray[Any] = shapely.set_coordinates(flat.copy(), points)
+    return moved
 
 
 def transform_points(points: FloatArray, source: CRS | None, target: CRS | None) -> FloatArray:
@@ -172,7 +239,7 @@ def transform_points(points: FloatArray, source: CRS | None, target: CRS | None)
     return np.where(np.isfinite(moved), moved, np.nan)
 
 
-def _envelopes(points: FloatArray, owner: npt.NDArray[np.int64], count: int) -> FloatArray:
+def _envelopes(points: FloatArray, owner: IntArray, count: int) -> FloatArray:
     starts = np.searchsorted(owner, np.arange(count))
     # minimum and maximum hand on NaN, so a geometry with a single point off its map projection has no box.
     low, high = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)

@@ -16,7 +16,7 @@ from pyproj import CRS
 from rosgeo.errors import NoOverlapWarning, OptionError, PixelFrameWarning
 from rosgeo.geometry.boxes import transform_points
 from rosgeo.geometry.crs import parse_crs
-from rosgeo.geometry.place import PIXEL_CRS, Placed, place_geometries
+from rosgeo.geometry.place import PIXEL_CRS, RASTER_CRS, Placed, place_geometries
 from rosgeo.geometry.plan import make_plan
 from rosgeo.inference.clicks import click_mask
 from rosgeo.inference.crops import PADDING_RGB
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Draft", "Drafter", "session_options"]
 
-_FOR_LAYERS = {"layer": None, "where": None, "boxes_crs": None, "y_axis": "auto", "share": None}
+_FOR_LAYERS = {"layer": None, "where": None, "boxes_crs": None, "y_axis": "auto", "box_format": None, "share": None}
 """Options of `rosgeo.segment` that say nothing of a box by itself, and what they are without one."""
 
 
@@ -164,6 +164,7 @@ class Drafter:
     def _placed(self, shape: shapely.Geometry, crs: str | CRS | None) -> Placed:
         """A box or a point as a user gives it; see `Session`."""
         in_pixels = isinstance(crs, str) and crs.lower() == PIXEL_CRS
+        own = None if self.grid.crs is None else RASTER_CRS
         return place_geometries(
             np.array([shape], dtype=object),
             None,
@@ -171,7 +172,7 @@ class Drafter:
             georeferenced=self._georeferenced,
             raster_name=self.name,
             boxes_name="the box",
-            boxes_crs=PIXEL_CRS if in_pixels else self.grid.crs if crs is None else parse_crs(crs, "crs"),
+            boxes_crs=PIXEL_CRS if in_pixels else own if crs is None else parse_crs(crs, "crs"),
             y_axis="down" if in_pixels else "auto",
         )
 

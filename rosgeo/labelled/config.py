@@ -36,8 +36,8 @@ class DataSource:
     raster, labels : str
         Picture and polygons (raster).
     layer, where, labels_crs : str or None
-        Layer of `labels`, an SQL condition on its attributes, its CRS where it has none (``pixel``: pixel coordinates). Without
-        `where`, of a layer that rosgeo wrote the rows with the status ``ok`` or ``corrected`` are taken.
+        Layer of `labels`, an SQL condition on its attributes, its CRS where it has none (``pixel``: pixel coordinates, ``raster``:
+        those of the raster). Without `where`, of a layer that rosgeo wrote the rows with the status ``ok`` or ``corrected`` are taken.
     y_axis : {"auto", "down", "up"}
         Of labels in pixels, as ``rosgeo segment --y-axis``.
     class_column : str or None

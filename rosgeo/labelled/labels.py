@@ -59,7 +59,9 @@ def read_labels(source: DataSource, column: str | None = None) -> tuple[list[Lab
     from rosgeo.raster.bands import parse_bands, parse_stretch
 
     parse_stretch(source.stretch)
-    frame, unwanted = _wanted(read_boxes(source.labels, layer=source.layer, where=source.where), source)
+    frame, unwanted = _wanted(
+        read_boxes(source.labels, layer=source.layer, where=source.where, boxes_crs=source.labels_crs), source
+    )
     for name in (source.class_column, column):
         if name is not None and name not in frame.columns:
             columns = ", ".join(str(c) for c in frame.columns if c != frame.geometry.name)
@@ -125,22 +127,23 @@ def _to_pixels(placed: Placed, grid: RasterGrid) -> tuple[dict[int, tuple[FloatA
     """Outlines by row, the boxes of all rows (N, 4), and reason -> number of rows without an outline."""
     import shapely
 
-    from rosgeo.geometry.boxes import boxes_to_px, transform_points, usable_geometries
+    from rosgeo.geometry.boxes import boxes_to_px, geometries_on, usable_geometries
 
     geometries, crs, in_pixels = placed.geometries, placed.crs, placed.in_pixels
     height, width = grid.shape
     raster_box = np.array([width, height, width, height], dtype=np.float64)
     boxes = np.clip(boxes_to_px(geometries, crs, grid, in_pixels=in_pixels).xyxy, 0, raster_box)
     usable = usable_geometries(geometries)
+    good = usable & np.isfinite(boxes).all(axis=1)
+    moved = geometries.copy()
+    if not in_pixels:
+        moved[good] = shapely.transform(geometries_on(geometries[good], crs, grid), grid.mapping.to_px)
     outlines: dict[int, tuple[FloatArray, ...]] = {}
     lost: dict[str, int] = {}
-    for row, geometry in enumerate(geometries):
+    for row in range(len(geometries)):
         reason = "without a usable polygon"
-        if usable[row] and np.isfinite(boxes[row]).all():
-            moved = geometry
-            if not in_pixels:
-                moved = shapely.transform(geometry, lambda points: grid.mapping.to_px(transform_points(points, crs, grid.crs)))
-            clipped = shapely.intersection(shapely.make_valid(moved), shapely.box(0, 0, width, height))
+        if good[row]:
+            clipped = shapely.intersection(shapely.make_valid(moved[row]), shapely.box(0, 0, width, height))
             rings = _rings(clipped)
             small = rings and np.ptp(np.concatenate(rings), axis=0).max() < _MIN_SIDE_PX
             if rings and not small:

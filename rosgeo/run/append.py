@@ -21,7 +21,7 @@ from rosgeo.vector.layers.database import held_alone
 from rosgeo.vector.layers.gpkg import PROMPTS_LAYER
 from rosgeo.vector.layers.place import Stamp, stamp_of
 from rosgeo.vector.layers.write import read_record, read_written
-from rosgeo.vector.result import RESULT_COLUMNS
+from rosgeo.vector.result import RESULT_COLUMNS, SCENE_COLUMN
 
 __all__ = ["ExistingResult", "add_to", "new_boxes", "read_existing_result", "row_labels"]
 
@@ -36,7 +36,7 @@ _NO_LABEL = "\0"
 
 _WAYS_ON = "Name another output, or make this one anew with --overwrite instead of --append"
 
-_FREE_OPTIONS = frozenset({"batch_size", "device", "layer", "where", "boxes_crs", "y_axis"})
+_FREE_OPTIONS = frozenset({"batch_size", "device", "layer", "where", "boxes_crs", "y_axis", "box_format"})
 """Options that may differ between the runs that made one result."""
 
 
@@ -228,7 +228,7 @@ def new_boxes(
 
 def row_labels(frame: gpd.GeoDataFrame) -> list[str]:
     """A text for each row that tells of its columns but rosgeo's and the geometry, whatever type a file gave them."""
-    columns = sorted(str(c) for c in frame.columns if c != frame.geometry.name and str(c) not in RESULT_COLUMNS)
+    columns = sorted(str(c) for c in frame.columns if c != frame.geometry.name and str(c) not in (*RESULT_COLUMNS, SCENE_COLUMN))
     return (
         ["; ".join(_as_text(value) for value in row) for row in frame[columns].itertuples(index=False)]
         if columns

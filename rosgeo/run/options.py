@@ -59,6 +59,8 @@ class SegmentOptions:
         How the boxes are read.
     y_axis : {"auto", "down", "up"}
         Of boxes in pixels; see `points_up`.
+    box_format : str or None
+        One of `rosgeo.vector.detections.read.BOX_FORMATS`; None to recognise it.
     crs : str or None
         CRS of the result; None for the raster's.
     """
@@ -80,6 +82,7 @@ class SegmentOptions:
     layer: str | None = None
     where: str | None = None
     y_axis: YAxis = "auto"
+    box_format: str | None = None
     crs: str | None = None
 
 

@@ -7,31 +7,33 @@ import time
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from rosgeo.errors import OptionError, RunInterruptedError
-from rosgeo.files import written_alone
+from rosgeo.errors import RunInterruptedError
 from rosgeo.geometry.plan import Plan
 from rosgeo.inference.predict import Segmenter
-from rosgeo.model.registry import DEFAULT_MODEL, open_model
+from rosgeo.model.registry import DEFAULT_MODEL
+from rosgeo.raster.collection import expand_scenes
 from rosgeo.raster.crops import CropReader
 from rosgeo.raster.source import open_source
-from rosgeo.run.append import ExistingResult, add_to, read_existing_result
+from rosgeo.run.append import add_to
 from rosgeo.run.executors import Progress, ProgressCounter, cluster_work, collect, run_local
 from rosgeo.run.journal import Journal, resume_hint
+from rosgeo.run.many import segment_scenes
 from rosgeo.run.options import SegmentOptions, make_options
 from rosgeo.run.prepare import prepare
 from rosgeo.run.prompts import Prompts
 from rosgeo.run.record import describe_run, run_fingerprint, run_record
+from rosgeo.run.start import Outputs, RunTarget, SegmentRun, interrupted_text, open_segmenter, run_target
 from rosgeo.run.tiles import TileRunner
-from rosgeo.types import Boxes, Tile
+from rosgeo.types import Tile
 from rosgeo.vector.layers.coco import Picture
 from rosgeo.vector.layers.gpkg import prompts_frame
-from rosgeo.vector.layers.write import check_outputs, write_results
+from rosgeo.vector.layers.names import file_of
+from rosgeo.vector.layers.write import write_results
 from rosgeo.vector.neighbours import simplify_together
 from rosgeo.vector.result import ObjectResult, assemble_result
 
@@ -51,34 +53,10 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-Outputs = str | Path | Sequence[str | Path]
-
-
-@dataclass(frozen=True)
-class SegmentRun:
-    """A finished run.
-
-    Attributes
-    ----------
-    result : GeoDataFrame
-        One row for each input row; with `append`, of the whole output.
-    record : dict
-        Versions, weights, options, inputs, counts, times; plain values for JSON.
-    boxes_px : Boxes
-        The prompts in the pixel frame of the scene along `axes`.
-    axes : {"map", "raster"}
-        Along which prompts and crops lay; see `place_boxes`.
-    """
-
-    result: gpd.GeoDataFrame
-    record: dict[str, Any]
-    boxes_px: Boxes
-    axes: Literal["map", "raster"]
-
 
 def segment(
     scene: Any,
-    boxes: str | Path | gpd.GeoDataFrame,
+    boxes: Any,
     *,
     output: Outputs | None = None,
     class_column: str | None = None,
@@ -106,6 +84,7 @@ def segment(
     orthogonal: bool = False,
     boxes_crs: str | CRS | None = None,
     y_axis: str = "auto",
+    box_format: str | None = None,
     layer: str | None = None,
     where: str | None = None,
     crs: str | CRS | None = None,
@@ -118,10 +97,13 @@ def segment(
 
     Parameters
     ----------
-    scene : path, rasterio data set or DataArray
-        Whatever rasterio opens, or an array with rioxarray's CRS and transform.
-    boxes : path or GeoDataFrame
-        Polygons of any shape and CRS; their envelope in the raster's pixels is the prompt.
+    scene : path, rasterio data set or DataArray, or a sequence of these
+        Whatever rasterio opens, or an array with rioxarray's CRS and transform. Several scenes, also as a folder, a pattern or a STAC item
+        collection (see `rosgeo.raster.collection.expand_scenes`): each box is segmented on the scene that shows it best, whose name is in
+        the column ``rosgeo_scene``; see `rosgeo.run.scenes`.
+    boxes : path, GeoDataFrame or object
+        Polygons of any shape and CRS; their envelope in the raster's pixels is the prompt. Also a detector's file (COCO, YOLO, a table), an
+        array (N, 4) of x_min, y_min, x_max, y_max, and what detectors return; see `rosgeo.vector.layers.objects.box_frame`.
     output : path or sequence of path, optional
         Also write the result, in the format of each extension: .gpkg (with style and record), .parquet, .geojson (WGS 84, as RFC 7946 has
         it), .fgb, .shp, or .json (COCO). Either all files are put in place, or none. The first names the run for `resume`.
@@ -176,10 +158,14 @@ def segment(
     orthogonal : bool
         Right angles on the ground, for buildings; see `rosgeo.vector.orthogonal`.
     boxes_crs : str or CRS, optional
-        CRS of boxes that have none; ``pixel`` for pixel coordinates: x = column, and y = row or, as drawn in QGIS over a raster without
-        georeferencing, y = -row. On such a raster boxes without CRS are in pixels anyway.
+        CRS of boxes that have none (GeoJSON that names none among them); ``raster`` for coordinates of the raster's own map frame;
+        ``pixel`` for pixel coordinates: x = column, and y = row or, as drawn in QGIS over a raster without georeferencing, y = -row. On
+        such a raster boxes without CRS are in pixels anyway.
     y_axis : {"auto", "down", "up"}
         Which of them, for boxes in pixels. ``auto``: as the sign of y tells; boxes on both sides of 0 are an error.
+    box_format : {"layer", "coco", "yolo", "yolo-seg", "xyxy", "xywh", "cxcywh"}, optional
+        What the file of boxes is, or what the four numbers of a box are: corners, left top corner and size, centre and size. Default: told
+        by its content.
     layer, where : str, optional
         Layer, and an SQL condition on its attributes.
     crs : str or CRS, optional
@@ -201,7 +187,8 @@ def segment(
         One row for each row of `boxes`, in order (with `append`: those held and then the new ones), with its columns and ``rosgeo_id``,
         ``rosgeo_status`` (``ok``, ``empty``, ``outside``, ``nodata``, ``invalid``, ``failed``), ``rosgeo_score`` (predicted IoU, 0 to 1),
         ``rosgeo_stability``, ``rosgeo_area_m2`` (geodesic), ``rosgeo_model``. Geometry: a valid polygon or multipolygon, or None, in
-        `crs` or the raster's; on a raster without georeferencing x = column, y = -row, which is where QGIS shows it (COCO: pixels).
+        `crs` or the raster's (of several scenes the first one's); on a raster without georeferencing x = column, y = -row, which is where
+        QGIS shows it (COCO: pixels).
 
     Raises
     ------
@@ -237,6 +224,7 @@ def segment(
         orthogonal=orthogonal,
         boxes_crs=boxes_crs,
         y_axis=y_axis,
+        box_format=box_format,
         layer=layer,
         where=where,
         crs=crs,
@@ -257,7 +245,7 @@ def segment(
 
 def segment_run(
     scene: Any,
-    boxes: str | Path | gpd.GeoDataFrame,
+    boxes: Any,
     options: SegmentOptions,
     *,
     output: Outputs | None = None,
@@ -280,41 +268,25 @@ def segment_run(
     segmenter : Segmenter, optional
         A model that is loaded already; `options.model` and what follows from it are not used then.
     """
-    # Everything that can be wrong with the input is found out before the model is loaded and before a file is touched.
-    inputs = tuple(str(i) for i in (scene, boxes) if isinstance(i, str | Path))
-    named = _as_list(output)
-
-    def check() -> list[Path]:
-        return check_outputs(named, overwrite=overwrite, added_to=append, inputs=inputs)
-
-    check()
-    with written_alone(named):
-        # Again, since another run may have ended in between.
-        outputs = check()
-        target = _Target(outputs, _existing(outputs) if append else None, resume, class_column)
-        return _segment_to(target, scene, boxes, options, client, progress, segmenter)
+    scenes = expand_scenes(scene)
+    inputs = tuple(file_of(str(i)) for i in (*scenes, boxes) if isinstance(i, str | Path))
+    with run_target(output, inputs=inputs, class_column=class_column, overwrite=overwrite, append=append, resume=resume) as target:
+        segment_to = _segment_scene if len(scenes) == 1 else segment_scenes
+        return segment_to(target, scenes, boxes, options, client=client, progress=progress, segmenter=segmenter)
 
 
-@dataclass(frozen=True)
-class _Target:
-    """Where the result of a run goes: its files, the result in the first that is added to, and whether to go on from a journal."""
-
-    outputs: list[Path]
-    existing: ExistingResult | None
-    resume: bool
-    class_column: str | None
-
-
-def _segment_to(
-    target: _Target,
-    scene: Any,
-    boxes: str | Path | gpd.GeoDataFrame,
+def _segment_scene(
+    target: RunTarget,
+    scenes: Sequence[Any],
+    boxes: Any,
     options: SegmentOptions,
+    *,
     client: Client | None,
     progress: Progress | None,
     segmenter: Segmenter | None,
 ) -> SegmentRun:
     started = time.monotonic()
+    (scene,) = scenes
     outputs, existing = target.outputs, target.existing
     with open_source(scene) as opened:
         picture = Picture(Path(opened.name).name, opened.grid, target.class_column)
@@ -371,36 +343,9 @@ def _segment_to(
     return SegmentRun(result, record, boxes_px, prompts.axes)
 
 
-def _existing(outputs: Sequence[Path]) -> ExistingResult | None:
-    """The result that is to be added to; None where there is none yet."""
-    if not outputs:
-        raise OptionError("append adds to an output; none was given")
-    return read_existing_result(outputs[0]) if outputs[0].exists() else None
-
-
-def _as_list(output: Outputs | None) -> list[str | Path]:
-    if output is None:
-        return []
-    return [output] if isinstance(output, str | Path) else list(output)
-
-
-def open_segmenter(options: SegmentOptions) -> Segmenter:
-    """The model that the options name, on their device."""
-    model = open_model(options.model, adapter=options.adapter, input_size=options.input_size, mask_token=options.mask_token)
-    return Segmenter(
-        model, device=options.device, precision=options.precision, batch_size=options.batch_size, resample=options.resample
-    )
-
-
 def _skipped(plan: Plan) -> list[ObjectResult]:
     invalid = [ObjectResult(int(i), "invalid") for i in np.flatnonzero(plan.invalid)]
     return invalid + [ObjectResult(int(i), "outside") for i in np.flatnonzero(plan.outside)]
-
-
-def interrupted_text(counter: ProgressCounter, journal: Journal | None) -> str:
-    """What an interrupted run says."""
-    go_on = "" if journal is None else "; run the same command with --resume to go on"
-    return f"interrupted with {counter.done} of {counter.total} objects done{go_on}"
 
 
 def _work(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rosgeo.geometry.crs import parse_crs
 from rosgeo.geometry.plan import Plan, make_plan
@@ -16,10 +16,10 @@ from rosgeo.raster.source import RasterSource
 from rosgeo.run.append import ExistingResult
 from rosgeo.run.options import SegmentOptions
 from rosgeo.run.prompts import Prompts, place_boxes, require_reachable
+from rosgeo.vector.detections.values import PictureRef
 from rosgeo.vector.layers.boxes import BoxLayer, read_box_layer
 
 if TYPE_CHECKING:
-    import geopandas as gpd
     from pyproj import CRS
 
 __all__ = ["Prepared", "prepare"]
@@ -50,7 +50,7 @@ class Prepared:
 
 def prepare(
     source: RasterSource,
-    boxes: str | Path | gpd.GeoDataFrame,
+    boxes: Any,
     options: SegmentOptions,
     outputs: Sequence[str | Path] = (),
     existing: ExistingResult | None = None,
@@ -62,7 +62,8 @@ def prepare(
     ----------
     source : RasterSource
         The scene, open.
-    boxes : path or GeoDataFrame
+    boxes : path or object
+        See `read_box_layer`.
     options : SegmentOptions
     outputs : sequence of path
         Their formats must take the columns of the boxes.
@@ -78,7 +79,16 @@ def prepare(
     """
     rule = parse_stretch(options.stretch)
     out_crs = parse_crs(options.crs, "--crs") if options.crs is not None else None
-    layer = read_box_layer(boxes, layer=options.layer, where=options.where, outputs=outputs, class_column=class_column)
+    layer = read_box_layer(
+        boxes,
+        layer=options.layer,
+        where=options.where,
+        boxes_crs=options.boxes_crs,
+        box_format=options.box_format,
+        pictures=[PictureRef(source.name, source.grid.width, source.grid.height)],
+        outputs=outputs,
+        class_column=class_column,
+    )
     if out_crs is not None:
         require_reachable(source, out_crs)
     prompts = place_boxes(
@@ -88,6 +98,7 @@ def prepare(
         boxes_name=layer.name,
         boxes_crs=options.boxes_crs,
         y_axis=options.y_axis,
+        coordinates=layer.coordinates,
         axes=options.axes,
         # What is to follow the raster's own pixels is not resampled to other ones unless that is asked for.
         resample=options.crop.mode == "auto" and options.outline.outline == "smooth",

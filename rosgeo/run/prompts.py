@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from rosgeo.errors import CRSMismatchError, NoOverlapWarning, OptionError
+from rosgeo.errors import CRSMismatchError, GeometryWarning, NoOverlapWarning, OptionError
 from rosgeo.geometry.boxes import boxes_to_px, on_raster, transform_points, usable_geometries
 from rosgeo.geometry.crs import crs_label
+from rosgeo.geometry.longitudes import in_one_piece, x_period, x_span
 from rosgeo.geometry.mapping import pixel_size_map
-from rosgeo.geometry.place import Placed, place_geometries
+from rosgeo.geometry.place import Coordinates, Placed, centres_on, place_geometries
 from rosgeo.raster.source import RasterSource
 from rosgeo.raster.upright import UprightSource, upright_source
 from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid, YAxis
@@ -65,6 +66,7 @@ def place_boxes(
     boxes_name: str,
     boxes_crs: str | CRS | None = None,
     y_axis: YAxis = "auto",
+    coordinates: Coordinates = "layer",
     axes: Axes = "auto",
     resample: bool = True,
 ) -> Prompts:
@@ -78,6 +80,7 @@ def place_boxes(
         boxes_name=boxes_name,
         boxes_crs=boxes_crs,
         y_axis=y_axis,
+        coordinates=coordinates,
     )
     return prompts_of(source, placed, boxes_name=boxes_name, axes=axes, resample=resample)
 
@@ -115,6 +118,7 @@ def prompts_of(source: RasterSource, placed: Placed, *, boxes_name: str, axes: A
         warnings.warn(_no_overlap(source, placed, usable, boxes_name), NoOverlapWarning, stacklevel=6)
     if axes == "raster" or (axes == "auto" and in_pixels):
         return stored
+    _warn_of_seam(placed, source, boxes_name)
     turned = upright_source(source)
     if not isinstance(turned, UprightSource) or (axes == "auto" and not (turned.exact or resample)):
         return stored
@@ -122,6 +126,22 @@ def prompts_of(source: RasterSource, placed: Placed, *, boxes_name: str, axes: A
         geometries = placed.to_map(source.grid)
     upright = Prompts(turned, boxes_to_px(geometries, crs, turned.grid), usable, "map")
     return stored if axes == "auto" and _fits_raster_better(stored, upright) else upright
+
+
+def _warn_of_seam(placed: Placed, source: RasterSource, boxes_name: str) -> None:
+    """Say which boxes were read as across the antimeridian, where the raster is so wide that they might mean the other way round."""
+    crs, grid = placed.crs or source.grid.crs, source.grid
+    period = None if placed.in_pixels else x_period(grid.crs)
+    if period is None or np.ptp(x_span(grid)) < period / 2:
+        return
+    count = int(in_one_piece(placed.geometries, crs)[1].sum())
+    if count:
+        warnings.warn(
+            f"{boxes_name}: {count} boxes have edges or gaps of more than half the globe; they are taken as across the antimeridian. Give "
+            "longer edges more vertices where the way through the middle of the map is meant.",
+            GeometryWarning,
+            stacklevel=7,
+        )
 
 
 def _fits_raster_better(stored: Prompts, upright: Prompts) -> bool:
@@ -164,11 +184,29 @@ def _no_overlap(source: RasterSource, placed: Placed, usable: BoolArray, boxes_n
     raster = _extent(_bounds(source.grid, in_pixels))
     boxes = _extent(shapely.total_bounds(placed.geometries[usable]))
     raster_crs = "pixels" if in_pixels or source.grid.crs is None else _full_label(source.grid.crs)
-    boxes_crs = "pixels" if in_pixels or crs is None else _full_label(crs)
+    own_crs = source.grid.crs if crs is None else crs
+    boxes_crs = "pixels" if in_pixels or own_crs is None else _full_label(own_crs)
     return (
         f"not one box touches the raster: {source.name} spans {raster} ({raster_crs}), {boxes_name} spans {boxes} ({boxes_crs}). "
-        "Check the CRS of both."
+        f"{_remedy(source, placed, usable)}"
     )
+
+
+def _remedy(source: RasterSource, placed: Placed, usable: BoolArray) -> str:
+    """What would bring the boxes onto the raster, as far as that can be found by trying."""
+    geometries, grid = placed.geometries[usable], source.grid
+    on_map, as_pixels = centres_on(geometries, grid)
+    if not placed.in_pixels:
+        swapped = shapely.transform(geometries, lambda points: points[:, ::-1])
+        if on_raster(boxes_to_px(swapped, placed.crs, grid), grid.shape).any():
+            return "With x and y exchanged they would lie on it: mend their order in the boxes (longitude or easting comes first)."
+    if placed.crs is not None and on_map:
+        return f"As coordinates of the raster's CRS, {on_map} of them would lie on it: mend the CRS of the boxes (QGIS: Assign projection)."
+    if placed.in_pixels and on_map and source.georeferenced:
+        return f"As coordinates of the raster, {on_map} of them would lie on it: pass --boxes-crs raster."
+    if not placed.in_pixels and as_pixels and source.georeferenced:
+        return f"As pixels, {as_pixels} of them would lie on it: pass --boxes-crs pixel."
+    return "Check the CRS of both."
 
 
 def _bounds(grid: RasterGrid, in_pixels: bool) -> FloatArray:

@@ -10,12 +10,12 @@ import numpy as np
 
 from rosgeo.inference.predict import Segmenter
 from rosgeo.raster.crops import CropReader
-from rosgeo.types import Crop, FloatArray, ObjectMask, Tile
+from rosgeo.types import Crop, FloatArray, ObjectMask, RasterGrid, Tile
 from rosgeo.vector.orthogonal import ground_matrix
 from rosgeo.vector.polygonize import OutlineOptions, map_precision, mask_to_polygon, polygon_to_map
 from rosgeo.vector.result import ObjectResult
 
-__all__ = ["Runner", "TileRunner", "run_tile"]
+__all__ = ["Runner", "TileRunner", "crops_of", "mask_result", "run_tile"]
 
 
 class Runner(Protocol):
@@ -52,20 +52,29 @@ class TileRunner:
 
     def crops(self, tile: Tile) -> Iterator[Crop | ObjectResult]:
         """The crop of each box that holds a valid pixel, and ``nodata`` for the others; read as they are asked for."""
-        self.reader.hold(tile.windows)
-        for window, box, row in zip(tile.windows, tile.boxes.xyxy, tile.boxes.ids, strict=True):
-            crop = self.reader.read(window, box, int(row))
-            yield crop if _sees_box(crop) else ObjectResult(int(row), "nodata")
+        return crops_of(self.reader, tile)
 
     def result(self, mask: ObjectMask, box_px: FloatArray) -> ObjectResult:
         """The result of one mask; `box_px` (4,) is its prompt. May run in any thread."""
-        if not np.isfinite(mask.logits).all():
-            return ObjectResult(mask.id, "failed")
-        grid = self.reader.source.grid
-        to_ground = ground_matrix(grid, box_px.reshape(2, 2).mean(axis=0)) if self.outline.orthogonal else None
-        polygon = mask_to_polygon(mask, box_px, self.outline, to_ground)
-        on_map = polygon_to_map(polygon, grid, map_precision(grid)) if polygon is not None else None
-        return ObjectResult(mask.id, "empty" if on_map is None else "ok", on_map, mask.predicted_iou, mask.stability)
+        return mask_result(mask, box_px, self.reader.source.grid, self.outline)
+
+
+def crops_of(reader: CropReader, tile: Tile) -> Iterator[Crop | ObjectResult]:
+    """The crop of each box of a tile that holds a valid pixel, and ``nodata`` for the others; read as they are asked for."""
+    reader.hold(tile.windows)
+    for window, box, row in zip(tile.windows, tile.boxes.xyxy, tile.boxes.ids, strict=True):
+        crop = reader.read(window, box, int(row))
+        yield crop if _sees_box(crop) else ObjectResult(int(row), "nodata")
+
+
+def mask_result(mask: ObjectMask, box_px: FloatArray, grid: RasterGrid, outline: OutlineOptions) -> ObjectResult:
+    """The result of one mask of a box (4,) in the pixel frame of a grid."""
+    if not np.isfinite(mask.logits).all():
+        return ObjectResult(mask.id, "failed")
+    to_ground = ground_matrix(grid, box_px.reshape(2, 2).mean(axis=0)) if outline.orthogonal else None
+    polygon = mask_to_polygon(mask, box_px, outline, to_ground)
+    on_map = polygon_to_map(polygon, grid, map_precision(grid)) if polygon is not None else None
+    return ObjectResult(mask.id, "empty" if on_map is None else "ok", on_map, mask.predicted_iou, mask.stability)
 
 
 def run_tile(runner: Runner, tile: Tile) -> list[ObjectResult]:

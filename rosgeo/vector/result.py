@@ -10,10 +10,11 @@ import shapely
 from pyproj import CRS
 
 from rosgeo.errors import BoxesError
+from rosgeo.geometry.boxes import transform_geometries
 from rosgeo.types import IntArray, Status
 from rosgeo.vector.polygonize import AnyPolygon, geodesic_area_m2
 
-__all__ = ["RESULT_COLUMNS", "ObjectResult", "assemble_result", "refuse_clashing_columns"]
+__all__ = ["RESULT_COLUMNS", "SCENE_COLUMN", "ObjectResult", "assemble_result", "refuse_clashing_columns"]
 
 RESULT_COLUMNS = (
     "rosgeo_id",
@@ -23,6 +24,9 @@ RESULT_COLUMNS = (
     "rosgeo_area_m2",
     "rosgeo_model",
 )
+
+SCENE_COLUMN = "rosgeo_scene"
+"""The scene, or the tiles of a mosaic, that a box was segmented on; there where a run had several."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class ObjectResult:
 
 def refuse_clashing_columns(frame: gpd.GeoDataFrame, name: str) -> None:
     """Raise BoxesError where an input column has the name of one of rosgeo's, in any case of letters."""
-    clashing = [str(c) for c in frame.columns if str(c).lower() in RESULT_COLUMNS]
+    clashing = [str(c) for c in frame.columns if str(c).lower() in (*RESULT_COLUMNS, SCENE_COLUMN)]
     if clashing:
         raise BoxesError(
             f"{name} has the column{'s' * (len(clashing) > 1)} {', '.join(clashing)}, which rosgeo writes itself. "
@@ -110,7 +114,8 @@ def assemble_result(
 
 
 def _reproject(result: gpd.GeoDataFrame, crs: CRS) -> gpd.GeoDataFrame:
-    moved = result.to_crs(crs)
+    # By rosgeo's own transformation, which keeps an outline across the antimeridian in one piece.
+    moved = transform_geometries(result.geometry.to_numpy(), result.crs, crs)
     # Rounding in another CRS can make a sliver touch itself.
-    moved.geometry = shapely.make_valid(moved.geometry.to_numpy())
-    return moved
+    geometry = gpd.GeoSeries(shapely.make_valid(moved), index=result.index, crs=crs, name=result.geometry.name)
+    return result.set_geometry(geometry)

@@ -13,7 +13,7 @@ import pyogrio
 import pytest
 import shapely
 from pyproj import CRS
-from rosgeo.errors import BoxesError, InputFileNotFoundError, OptionError
+from rosgeo.errors import BoxesError, GeometryWarning, InputFileNotFoundError, OptionError
 from rosgeo.vector.layers.read import read_boxes
 from shapely import Point
 
@@ -106,14 +106,24 @@ def test_files_that_are_no_boxes(tmp_path: Path) -> None:
         read_boxes(tmp_path / "empty.gpkg")
 
 
-@pytest.mark.parametrize(
-    "wrong", [Point(1, 2), shapely.LineString([(0, 0), (1, 1)]), shapely.GeometryCollection([shapely.box(0, 0, 1, 1)])]
-)
+@pytest.mark.parametrize("wrong", [Point(1, 2), shapely.LineString([(0, 0), (1, 1)]), shapely.GeometryCollection([Point(1, 2)])])
 def test_points_and_lines_are_no_boxes(wrong: shapely.Geometry) -> None:
-    frame = gpd.GeoDataFrame(geometry=[None, shapely.box(0, 0, 1, 1), wrong])
-    with pytest.raises(BoxesError, match=rf"{wrong.geom_type} geometries \(1 of 3 rows, first in row 2\)"):
-        read_boxes(frame)
-    assert len(read_boxes(frame.iloc[:2])) == 2
+    with pytest.raises(BoxesError, match=rf"{wrong.geom_type} geometries \(2 of 3 rows, first in row 1\)"):
+        read_boxes(gpd.GeoDataFrame(geometry=[None, wrong, wrong]))
+    frame = gpd.GeoDataFrame({"n": [0, 1, 2]}, geometry=[None, shapely.box(0, 0, 1, 1), wrong])
+    with pytest.warns(GeometryWarning, match=rf"1 of 3 rows are no polygons \(1 {wrong.geom_type}; first in row 2\)"):
+        read = read_boxes(frame)
+    assert read["n"].tolist() == [0, 1, 2]
+    assert read.geometry.isna().tolist() == [True, False, True]
+
+
+def test_polygons_are_taken_out_of_collections() -> None:
+    box, line = shapely.box(0, 0, 1, 1), shapely.LineString([(0, 0), (9, 9)])
+    nested = shapely.GeometryCollection([shapely.GeometryCollection([box]), shapely.MultiPolygon([shapely.box(2, 2, 3, 3)]), line])
+    read = read_boxes(gpd.GeoDataFrame(geometry=[shapely.GeometryCollection([box, line]), nested], crs=UTM33))
+    assert read.geometry[0].equals(box)
+    assert read.geometry[1].bounds == (0, 0, 3, 3)
+    assert read.crs == UTM33
 
 
 def test_a_frame_without_geometries() -> None:

@@ -13,6 +13,7 @@ __all__ = [
     "boxes_crs_option",
     "class_column_option",
     "crs_option",
+    "format_option",
     "json_option",
     "layer_option",
     "output_option",
@@ -68,6 +69,11 @@ def class_column_option(help: str) -> Decorator:
 def boxes_crs_option(help: str, **settings: Any) -> Decorator:
     """``--boxes-crs``: what the boxes' coordinates mean where the file does not tell."""
     return option("--boxes-crs", section=Section.BOXES, help=help, **settings)
+
+
+def format_option(help: str, *, name: str, **settings: Any) -> Decorator:
+    """``--format`` of what holds the boxes."""
+    return option("--format", name, section=Section.BOXES, help=help, **settings)
 
 
 def y_axis_option(what: str) -> Decorator:

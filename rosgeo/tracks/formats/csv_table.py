@@ -14,7 +14,6 @@ corners and all other columns, and ``rosgeo_first_frame`` where the clip's first
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,9 @@ from rosgeo.tracks.targets import FIRST_FRAME, with_frames
 from rosgeo.tracks.text import bad_line, first_lines, line_numbers, text_lines
 from rosgeo.tracks.values import BOX_COLUMNS, Tracks
 from rosgeo.types import FloatArray, IntArray
+from rosgeo.vector.detections.columns import BOX_KINDS, CORNERS, plain_name
 
-__all__ = ["FORMAT", "ROLES", "choose_columns", "first_frame_of", "names_of_frames", "plain_name"]
+__all__ = ["FORMAT", "ROLES", "choose_columns", "first_frame_of", "names_of_frames"]
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "frame": ("frame", "frameid", "frameindex", "framenumber", "frameno", "framenum", "image", "imageid", "t"),
@@ -38,27 +38,10 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "score": ("score", "confidence", "conf", "probability"),
     "frame_name": ("framename", "filename", "imagename"),
 }
-_CORNERS = tuple(f"{axis}{i}" for i in range(1, 5) for axis in "xy")
-_BOXES: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
-    ("xyxy", (("xmin", "minx", "left", "bbleft"), ("ymin", "miny", "top", "bbtop"), ("xmax", "maxx", "right", "bbright"),
-              ("ymax", "maxy", "bottom", "bbbottom"))),
-    ("xyxy", (("x0",), ("y0",), ("x1",), ("y1",))),
-    ("corners", tuple((name,) for name in _CORNERS)),
-    ("xyxy", (("x1",), ("y1",), ("x2",), ("y2",))),
-    ("xywh", (("left", "bbleft", "xmin", "x", "bbx", "bboxx"), ("top", "bbtop", "ymin", "y", "bby", "bboxy"),
-              ("width", "w", "bbwidth", "bboxwidth", "bboxw"), ("height", "h", "bbheight", "bboxheight", "bboxh"))),
-    ("cxcywh", (("cx", "xcenter", "xcentre", "centerx", "centrex"), ("cy", "ycenter", "ycentre", "centery", "centrey"),
-                ("width", "w"), ("height", "h"))),
-)  # fmt: skip
 ROLES = (*_NAMES, *BOX_COLUMNS, "width", "height")
 """What a column can be said to be."""
 
 _NOTHING = {"", "nan", "na", "none", "null"}
-
-
-def plain_name(name: str) -> str:
-    """A column's name without case, spaces, dots, dashes and underscores."""
-    return re.sub(r"[\s._\-]+", "", name).lower()
 
 
 def choose_columns(names: list[str], given: Mapping[str, str], where: str, expected: str = "") -> dict[str, str]:
@@ -111,7 +94,7 @@ def _choose_box(names: list[str], roles: Mapping[str, str], where: str) -> tuple
     if all(sized):
         return "xywh", [str(s) for s in sized]
     plain = {plain_name(n): n for n in reversed(names) if n not in {roles[r] for r in roles if r in _NAMES}}
-    for kind, columns in _BOXES:
+    for kind, columns in BOX_KINDS:
         found = [next((plain[c] for c in choices if c in plain), None) for choices in columns]
         if all(found):
             return kind, [str(f) for f in found]
@@ -150,10 +133,10 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
     frame = _whole(column[roles["frame"]], error)
     values = np.stack([_floats(column[n], n, error) for n in box_names], axis=1) if rows else np.empty((0, len(box_names)))
     xyxy, corners = _boxes(kind, values, float(options.first_pixel or 0))
-    extra_corners = _CORNERS if kind != "corners" and set(_CORNERS) <= {plain_name(n) for n in header} else ()
+    extra_corners = CORNERS if kind != "corners" and set(CORNERS) <= {plain_name(n) for n in header} else ()
     if extra_corners:
         named = {plain_name(n): n for n in header}
-        corners = np.stack([_floats(column[named[c]], c, error) for c in _CORNERS], axis=1).reshape(-1, 4, 2)
+        corners = np.stack([_floats(column[named[c]], c, error) for c in CORNERS], axis=1).reshape(-1, 4, 2)
         corners -= options.first_pixel or 0
     used = {FIRST_FRAME, roles["frame"], roles["track_id"], *box_names, *(n for n in header if plain_name(n) in extra_corners)}
     named_frames = names_of_frames(frame, column[roles["frame_name"]]) if "frame_name" in roles else {}
@@ -275,7 +258,7 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
     table = with_frames(tracks, tracks.table)
     if tracks.corners is not None:
         flat = tracks.corners.reshape(len(table), 8)
-        for i, name in enumerate(_CORNERS):
+        for i, name in enumerate(CORNERS):
             free = name if name not in table else f"corner_{name}"
             table.insert(table.columns.get_loc("y_max") + 1 + i, free, flat[:, i])
     table.to_csv(path, index=False, lineterminator="\n")

@@ -22,7 +22,8 @@ import shapely
 from pyproj import CRS
 
 from rosgeo.errors import BoxesError, CRSMismatchError, TracksError
-from rosgeo.geometry.boxes import boxes_to_px, flip_y, points_up, transform_points, usable_geometries
+from rosgeo.geometry.boxes import boxes_to_px, flip_y, geometries_on, points_up, usable_geometries
+from rosgeo.geometry.place import RASTER_CRS
 from rosgeo.tracks.build import make_tracks, track_ids
 from rosgeo.tracks.formats.csv_table import choose_columns, first_frame_of, names_of_frames
 from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions
@@ -60,7 +61,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
     from rosgeo.vector.layers.read import read_boxes
 
     try:
-        frame = read_boxes(path, layer=options.layer)
+        frame = read_boxes(path, layer=options.layer, boxes_crs=options.boxes_crs)
     except BoxesError as error:
         raise TracksError(str(error)) from error
     name = f'{path} (layer "{options.layer}")' if options.layer else str(path)
@@ -78,7 +79,7 @@ def tracks_from_layer(frame: gpd.GeoDataFrame, name: str, options: ReadOptions) 
         For messages and the record.
     options : ReadOptions
         ``columns`` for the roles ``frame``, ``track_id``, ``category``, ``score``; ``boxes_crs`` ``"pixel"`` where the layer's CRS is
-        wrong and it is in pixels, or a CRS where it has none; ``y_axis``; ``grid``.
+        wrong and it is in pixels, ``"raster"`` for coordinates of the frames' own map, or a CRS where it has none; ``y_axis``; ``grid``.
 
     Returns
     -------
@@ -99,8 +100,9 @@ def tracks_from_layer(frame: gpd.GeoDataFrame, name: str, options: ReadOptions) 
     roles = choose_columns(names, options.columns, name)
     numbers = _frames(frame[roles["frame"]], name)
     geometries: npt.NDArray[Any] = np.asarray(frame.geometry.to_numpy(), dtype=object)
-    crs = _map_crs(frame.crs, options.boxes_crs)
-    if crs is not None or (options.grid is not None and options.boxes_crs != "pixel" and frame.crs is None):
+    of_grid = (options.boxes_crs or "").lower() == RASTER_CRS
+    crs = None if of_grid else _map_crs(frame.crs, options.boxes_crs)
+    if crs is not None or of_grid or (options.grid is not None and options.boxes_crs != "pixel" and frame.crs is None):
         xyxy, corners = _from_map(geometries, crs, numbers, options.grid, name)
     else:
         px = shapely.transform(geometries, flip_y) if _points_up(geometries, options, name) else geometries
@@ -209,15 +211,11 @@ def _from_map(
                 f"{name} is in {crs.name}, but frame {number} has no CRS. Pass --boxes-crs pixel if it is in pixels."
             )
         xyxy[rows] = boxes_to_px(geometries[rows], crs, place).xyxy
-        quads = _quads(shapely.transform(geometries[rows], _to_px(crs, place)))
+        quads = _quads(shapely.transform(geometries_on(geometries[rows], crs, place), place.mapping.to_px))
         if quads is not None:
             any_quads = True
             corners[rows] = quads
     return xyxy, corners if any_quads else None
-
-
-def _to_px(crs: CRS | None, grid: RasterGrid) -> Any:
-    return lambda points: grid.mapping.to_px(transform_points(points, crs, grid.crs))
 
 
 def _points_up(geometries: npt.NDArray[Any], options: ReadOptions, name: str) -> bool:

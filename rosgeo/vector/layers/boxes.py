@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import geopandas as gpd
 import numpy as np
 
-from rosgeo.errors import OptionError
+from rosgeo.errors import BoxesError, OptionError
+from rosgeo.geometry.place import Coordinates
 from rosgeo.types import BoolArray, IntArray
+from rosgeo.vector.detections.columns import BoxKind
+from rosgeo.vector.detections.read import BOX_FORMATS, BoxFormat, read_detections
+from rosgeo.vector.detections.values import PictureRef
+from rosgeo.vector.layers.objects import box_frame
+from rosgeo.vector.layers.polygons import only_polygons
 from rosgeo.vector.layers.read import read_boxes
 from rosgeo.vector.layers.write import check_columns, output_driver
 from rosgeo.vector.result import refuse_clashing_columns
+
+if TYPE_CHECKING:
+    from pyproj import CRS
 
 __all__ = ["BoxLayer", "read_box_layer"]
 
@@ -29,25 +39,35 @@ class BoxLayer:
         For messages and the record.
     rows : int64 array (N,)
         Row of the input, or of its layer, that each box is.
+    coordinates : {"layer", "pixel", "either"}
+        What the format tells of them; see `rosgeo.geometry.place.Coordinates`.
+    picture : int64 array (N,) or None
+        Of which of the scenes each box is; None where nothing tells, so that it may be of any.
     """
 
     frame: gpd.GeoDataFrame
     name: str
     rows: IntArray
+    coordinates: Coordinates = "layer"
+    picture: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def of(self, chosen: BoolArray) -> BoxLayer:
         """Those of some rows (N,)."""
-        return BoxLayer(self.frame[chosen], self.name, self.rows[chosen])
+        picture = None if self.picture is None else self.picture[chosen]
+        return replace(self, frame=self.frame[chosen], rows=self.rows[chosen], picture=picture)
 
 
 def read_box_layer(
-    boxes: str | Path | gpd.GeoDataFrame,
+    boxes: Any,
     *,
     layer: str | None = None,
     where: str | None = None,
+    boxes_crs: str | CRS | None = None,
+    box_format: str | None = None,
+    pictures: Sequence[PictureRef] = (),
     outputs: Sequence[str | Path] = (),
     class_column: str | None = None,
 ) -> BoxLayer:
@@ -55,8 +75,14 @@ def read_box_layer(
 
     Parameters
     ----------
-    boxes, layer, where
+    boxes : path or object
+        A layer (see `read_boxes`), a detector's file or folder (see `rosgeo.vector.detections`), or what `box_frame` takes.
+    layer, where, boxes_crs
         See `read_boxes`.
+    box_format : str, optional
+        One of `BOX_FORMATS`; None to recognise it.
+    pictures : sequence of PictureRef
+        The scenes, by which a detector's file names what its boxes are on.
     outputs : sequence of path
         Their formats must take the columns of the boxes.
     class_column : str, optional
@@ -70,14 +96,49 @@ def read_box_layer(
         An output cannot hold the columns.
     """
     from_file = isinstance(boxes, str | Path)
-    name = str(boxes) if from_file else "the GeoDataFrame"
-    frame = read_boxes(boxes, layer=layer, where=where)
+    name = str(boxes) if from_file else "the GeoDataFrame" if isinstance(boxes, gpd.GeoDataFrame) else "the boxes"
+    if box_format is not None and box_format not in BOX_FORMATS:
+        raise OptionError(f"--format {box_format!r}: expected one of {', '.join(BOX_FORMATS)}")
+    read = _detections(str(boxes), box_format, pictures, layer, where) if from_file else _objects(boxes, box_format, pictures)
+    frame, coordinates, picture = read or (read_boxes(boxes, layer=layer, where=where, boxes_crs=boxes_crs), "layer", None)
     refuse_clashing_columns(frame, name)
     for output in outputs:
         check_columns(frame, output)
     if class_column is not None:
         _require_class(class_column, frame, name, outputs)
-    return BoxLayer(frame, name, frame.index.to_numpy(dtype=np.int64) if from_file else np.arange(len(frame)))
+    rows = frame.index.to_numpy(dtype=np.int64) if from_file else np.arange(len(frame))
+    return BoxLayer(frame, name, rows, coordinates, picture)
+
+
+def _detections(
+    name: str, box_format: str | None, pictures: Sequence[PictureRef], layer: str | None, where: str | None
+) -> tuple[gpd.GeoDataFrame, Coordinates, IntArray | None] | None:
+    """A detector's file; None where the file is a layer, or is for `read_boxes` to refuse."""
+    path = Path(name)
+    if not name.strip() or not path.exists() or layer is not None or (where is not None and not where.strip()):
+        if layer is not None and box_format not in (None, "layer"):
+            raise OptionError(f"--layer is of a layer; --format {box_format} has none")
+        return None
+    found = read_detections(path, cast(BoxFormat | None, box_format), pictures, where=where)
+    if found is None:
+        return None
+    frame, coordinates, picture = found
+    if not len(frame):
+        raise BoxesError(f"{name} holds no boxes" + (f" where {where}" if where else "") + "; expected at least one")
+    return only_polygons(frame, name), coordinates, picture
+
+
+def _objects(
+    boxes: Any, box_format: str | None, pictures: Sequence[PictureRef]
+) -> tuple[gpd.GeoDataFrame, Coordinates, IntArray | None] | None:
+    """Boxes in memory; None where they are a layer."""
+    kind = cast(BoxKind, box_format) if box_format in ("xyxy", "xywh", "cxcywh") else None
+    frame, coordinates = box_frame(boxes, kind, pictures)
+    if coordinates == "layer":
+        return None
+    if not len(frame):
+        raise BoxesError("there are no boxes; expected at least one")
+    return only_polygons(frame, "the boxes"), coordinates, None
 
 
 def _require_class(column: str, frame: gpd.GeoDataFrame, boxes_name: str, outputs: Sequence[str | Path]) -> None:

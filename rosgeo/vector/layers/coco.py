@@ -15,7 +15,7 @@ import shapely
 from shapely import Polygon
 
 from rosgeo.types import FloatArray, RasterGrid
-from rosgeo.vector.result import RESULT_COLUMNS
+from rosgeo.vector.result import RESULT_COLUMNS, SCENE_COLUMN
 
 __all__ = ["Picture", "coco_dataset", "ring_of", "write_coco"]
 
@@ -139,7 +139,7 @@ def _classes(result: gpd.GeoDataFrame, column: str | None) -> list[str]:
 
 def _attributes(result: gpd.GeoDataFrame) -> list[dict[str, Any]]:
     geometries = {c for c in result.columns if isinstance(result[c], gpd.GeoSeries)}
-    own = [c for c in result.columns if c not in geometries and c not in RESULT_COLUMNS]
+    own = [c for c in result.columns if c not in geometries and c not in (*RESULT_COLUMNS, SCENE_COLUMN)]
     return [
         dict(zip(map(str, own), map(_plain, values), strict=True)) for values in zip(*(result[c] for c in own), strict=True)
     ] or [{} for _ in range(len(result))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import shapely
 from shapely import MultiPolygon, Polygon
 
-__all__ = ["DIGITS", "add_member", "in_wgs84", "on_the_globe", "tail_member"]
+__all__ = ["DIGITS", "add_member", "in_wgs84", "names_no_crs", "on_the_globe", "tail_member"]
 
 DIGITS = 8
 """Of a coordinate in degrees: 1.1 mm. RFC 7946 (11.2) asks for no more than the data bear; outlines follow a pixel to a hundredth."""
@@ -56,6 +57,24 @@ def _polygonal(shape: Any) -> Polygon | MultiPolygon | None:
     if not parts:
         return None
     return parts[0] if len(parts) == 1 else MultiPolygon(parts)
+
+
+def names_no_crs(path: str) -> bool:
+    """Whether a GeoJSON file has no member ``crs``, so that its CRS is only that which RFC 7946 (4) gives to all.
+
+    True too where the file is not a local one: files that name WGS 84 themselves are few.
+    """
+    if not Path(path).is_file() or not Path(path).stat().st_size:
+        return not Path(path).exists()
+    with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        if text.find(b'"crs"') < 0:
+            return True
+    try:
+        # It may be a property of a feature.
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except ValueError:
+        return False
+    return isinstance(content, dict) and "crs" not in content
 
 
 def add_member(path: Path, name: str, value: Any) -> None:

@@ -10,49 +10,66 @@ import numpy as np
 import pyogrio
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
+from pyproj import CRS
 
-from rosgeo.errors import BoxesError, InputFileNotFoundError, OptionError
+from rosgeo.errors import BoxesError, CRSMismatchError, InputFileNotFoundError, OptionError
+from rosgeo.geometry.crs import parse_crs
+from rosgeo.geometry.place import PIXEL_CRS, RASTER_CRS
 from rosgeo.vector.layers.database import require_log
+from rosgeo.vector.layers.geojson import names_no_crs
 from rosgeo.vector.layers.gpkg import outlines_layer
+from rosgeo.vector.layers.names import require_there, split_name
+from rosgeo.vector.layers.objects import box_frame
+from rosgeo.vector.layers.polygons import only_polygons
 
 __all__ = ["read_boxes", "read_polygons"]
 
 _PARQUET = (".parquet", ".geoparquet", ".pq")
+_DEGREES_X, _DEGREES_Y = 720.0, 90.0
+"""Beyond these no coordinate is in degrees, in whatever turn it is written."""
 
 
-def read_boxes(boxes: str | Path | gpd.GeoDataFrame, *, layer: str | None = None, where: str | None = None) -> gpd.GeoDataFrame:
+def read_boxes(
+    boxes: Any, *, layer: str | None = None, where: str | None = None, boxes_crs: str | CRS | None = None
+) -> gpd.GeoDataFrame:
     """Read boxes (or any polygons) with all their attributes.
 
     Parameters
     ----------
-    boxes : path or GeoDataFrame
-        GeoPackage, GeoJSON, Shapefile, FlatGeobuf, GeoParquet or whatever else GDAL reads. A GeoDataFrame is copied.
+    boxes : path, GeoDataFrame or object
+        GeoPackage, GeoJSON, Shapefile, FlatGeobuf, GeoParquet or whatever else GDAL reads, also as QGIS names it
+        (``boxes.gpkg|layername=ships``). A GeoDataFrame is copied. For other objects see `box_frame`.
     layer : str, optional
         Needed where the file has more than one layer with geometries; of a result of rosgeo, the outlines are taken without it.
     where : str, optional
         An SQL condition on the attributes; rows that do not meet it are no part of the input.
+    boxes_crs : str or CRS, optional
+        The user's word on a layer that names no CRS. GeoJSON without ``crs`` is one, whatever GDAL says of it.
 
     Returns
     -------
     GeoDataFrame
-        Rows in the order of the layer; the index holds their numbers in it, from 0. A GeoDataFrame keeps its own index.
+        Rows in the order of the layer; the index holds their numbers in it, from 0. A GeoDataFrame keeps its own index. Geometries are
+        polygons, multipolygons or null; see `only_polygons`.
 
     Raises
     ------
-    InputFileNotFoundError, BoxesError, OptionError
-        No such file; not a vector file; no, or no such layer; no rows; points or lines.
+    InputFileNotFoundError, BoxesError, OptionError, CRSMismatchError
+        No such file; not a vector file; no, or no such layer; no rows; nothing but points or lines; GeoJSON that names no CRS and whose
+        coordinates are no degrees.
     """
-    frame, name = read_polygons(boxes, layer=layer, where=where)
+    frame, name = read_polygons(boxes, layer=layer, where=where, crs=boxes_crs)
     if len(frame) == 0:
         raise BoxesError(f"{name} holds no boxes" + (f" where {where}" if where else "") + "; expected at least one polygon")
     return frame
 
 
 def read_polygons(
-    polygons: str | Path | gpd.GeoDataFrame,
+    polygons: Any,
     *,
     layer: str | None = None,
     where: str | None = None,
+    crs: str | CRS | None = None,
     what: str = "boxes",
     option: str = "--",
 ) -> tuple[gpd.GeoDataFrame, str]:
@@ -60,8 +77,8 @@ def read_polygons(
 
     Parameters
     ----------
-    polygons, layer, where
-        See `read_boxes`.
+    polygons, layer, where, crs
+        See `read_boxes`, of whose `boxes_crs` the last is.
     what : str
         What they are, for messages.
     option : str
@@ -74,6 +91,8 @@ def read_polygons(
     name : str
         Of the file and its layer.
     """
+    if not isinstance(polygons, str | Path):
+        polygons = box_frame(polygons)[0]
     if isinstance(polygons, gpd.GeoDataFrame):
         if layer is not None or where is not None:
             raise OptionError("layer and where select from a file; a GeoDataFrame was given")
@@ -81,9 +100,34 @@ def read_polygons(
         if frame.active_geometry_name is None:
             raise BoxesError(f"{name} has no active geometry column; set one with set_geometry")
     else:
-        frame, name = _read_file(str(polygons), layer, where, what, option)
-    _require_polygons(frame, name)
-    return frame, name
+        path, layer, where = split_name(str(polygons), layer, where)
+        frame, name = _read_file(path, layer, where, what, option)
+        frame = _with_own_crs(frame, path, crs)
+    return (only_polygons(frame, name) if len(frame) else frame), name
+
+
+def _with_own_crs(frame: gpd.GeoDataFrame, path: str, boxes_crs: str | CRS | None) -> gpd.GeoDataFrame:
+    """A layer of GeoJSON that names no CRS in the CRS that the user says; others as they are."""
+    said = "" if boxes_crs is None else str(boxes_crs).lower()
+    # In pixels, whatever it names; and what is not GDAL's default was named.
+    if said == PIXEL_CRS or frame.crs is None or frame.crs.to_epsg() != 4326 or not _is_geojson(path) or not names_no_crs(path):
+        return frame
+    if boxes_crs is not None:
+        return frame.set_crs(None if said == RASTER_CRS else parse_crs(boxes_crs, "--boxes-crs"), allow_override=True)
+    low_x, low_y, high_x, high_y = shapely.bounds(np.asarray(frame.geometry.to_numpy(), dtype=object)).T
+    with np.errstate(invalid="ignore"):
+        beyond = (low_x < -_DEGREES_X) | (high_x > _DEGREES_X) | (low_y < -_DEGREES_Y) | (high_y > _DEGREES_Y)
+    if 2 * beyond.sum() > np.isfinite(low_x).sum():
+        extent = f"x {np.nanmin(low_x):.10g} to {np.nanmax(high_x):.10g}, y {np.nanmin(low_y):.10g} to {np.nanmax(high_y):.10g}"
+        raise CRSMismatchError(
+            f"{path} names no CRS, and its coordinates ({extent}) are not the degrees that GeoJSON has then. Pass --boxes-crs EPSG:... "
+            "with the CRS that they are in, --boxes-crs raster for the raster's own, or --boxes-crs pixel"
+        )
+    return frame
+
+
+def _is_geojson(path: str) -> bool:
+    return Path(path.partition("?")[0]).suffix.lower() in (".geojson", ".json", ".geojsonl", ".geojsons")
 
 
 def _read_file(path: str, layer: str | None, where: str | None, what: str, option: str) -> tuple[gpd.GeoDataFrame, str]:
@@ -91,8 +135,7 @@ def _read_file(path: str, layer: str | None, where: str | None, what: str, optio
         raise InputFileNotFoundError(f"the name of the {what}' file is empty; expected a layer of {what}")
     if where is not None and not where.strip():
         raise OptionError(f"{option}where is empty; expected a condition such as: class = 'ship'")
-    if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
-        raise InputFileNotFoundError(f"{path}: no such file; expected a layer of {what}")
+    require_there(path, what)
     if Path(path).suffix.lower() in _PARQUET:
         return _read_parquet(path, layer, where, option), path
     require_log(path)
@@ -148,17 +191,6 @@ def _choose_layer(path: str, layer: str | None, option: str) -> str:
             return outlines
         raise OptionError(f"{path} has {len(with_geometry)} layers ({', '.join(with_geometry)}); choose one with {option}layer")
     return with_geometry[0]
-
-
-def _require_polygons(frame: gpd.GeoDataFrame, name: str) -> None:
-    kinds = shapely.get_type_id(frame.geometry.to_numpy())
-    wrong = np.flatnonzero(~np.isin(kinds, (-1, 3, 6)) & ~shapely.is_empty(frame.geometry.to_numpy()))
-    if len(wrong):
-        found = sorted({frame.geometry.iloc[i].geom_type for i in wrong})
-        raise BoxesError(
-            f"{name} holds {' and '.join(found)} geometries ({len(wrong)} of {len(frame)} rows, first in row {wrong[0]}); "
-            "expected polygons. Buffer points or lines to polygons first."
-        )
 
 
 def _short(error: Any) -> str:
