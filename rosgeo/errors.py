@@ -28,6 +28,7 @@ __all__ = [
     "RosgeoWarning",
     "RunInterruptedError",
     "TracksError",
+    "TracksWarning",
     "TrainingDataError",
     "UserInputError",
 ]
@@ -111,6 +112,10 @@ class FormatLossWarning(RosgeoWarning):
 
 class FrameWarning(RosgeoWarning):
     """Frames of a clip cannot be read, or frames that tracks name are not there."""
+
+
+class TracksWarning(RosgeoWarning):
+    """Rows of a file of tracks have no usable box, or values that its format cannot have."""
 
 
 class NoOverlapWarning(RosgeoWarning):

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from rosgeo.errors import OutputError, TracksError
+from rosgeo.errors import TracksError
 from rosgeo.tracks.build import make_tracks, track_ids, xywh_to_xyxy
 from rosgeo.tracks.json_source import checked_id, choose_video, has_keys, json_box, load_annotations, names_of_categories, scalars
-from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions
+from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat, WriteOptions
 from rosgeo.tracks.targets import category_numbers, dropped_columns, frame_file_name, frames_from, numbered_tracks, refuse_doubles
 from rosgeo.tracks.values import Tracks
 
@@ -34,7 +34,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
     data = load_annotations(path, "videos", "annotations")
     video = choose_video(path, data["videos"], options.sequence)
     names = [str(n) for n in (video or {}).get("file_names") or []]
-    first = 0 if options.first_frame is None else options.first_frame
+    first = options.frame(0)
     categories = names_of_categories(path, data)
     rows: list[tuple[int, int, str, list[float], dict[str, Any]]] = []
     for number, entry in enumerate(data["annotations"], 1):
@@ -59,7 +59,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
         format="ytvis",
         frame=np.array([r[1] for r in rows], dtype=np.int64),
         track_id=track_ids([r[2] for r in rows]),
-        xyxy=xywh_to_xyxy(np.array([r[3] for r in rows], dtype=np.float64).reshape(-1, 4), options.first_pixel or 0),
+        xyxy=xywh_to_xyxy(np.array([r[3] for r in rows], dtype=np.float64).reshape(-1, 4), options.pixel),
         lines=np.array([r[0] for r in rows], dtype=np.int64),
         first_frame=first,
         columns={k: [r[4].get(k) for r in rows] for k in keys},
@@ -79,8 +79,6 @@ def _track(path: Path, number: int, entry: dict[str, Any]) -> str:
 def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
     refuse_doubles(tracks, "ytvis")
     frames = frames_from(tracks, 0)
-    if len(frames) and frames.min() < 0:
-        raise OutputError(f"{path}: frame {int(tracks.table['frame'].min())} lies before the first one; YouTube-VIS counts from 0")
     ids, lost = numbered_tracks(tracks)
     classes, categories = category_numbers(tracks)
     named = max((f - tracks.first_frame + 1 for f in tracks.frame_names), default=0)
@@ -110,4 +108,13 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
     return [*lost, *dropped_columns(tracks, {"category"})]
 
 
-FORMAT = TrackFormat("ytvis", "YouTube-VIS JSON: a box or null for each frame of a track", _recognise, _read, _write, (".json",))
+FORMAT = TrackFormat(
+    "ytvis",
+    "YouTube-VIS JSON: a box or null for each frame of a track",
+    "YouTube-VIS",
+    Origin(0, 0, "youtube-vos.org; its kit is that of COCO"),
+    _recognise,
+    _read,
+    _write,
+    (".json",),
+)
