@@ -26,7 +26,13 @@ def convert_group() -> None:
 @convert_group.command("tracks", short_help="Tracked boxes from one format to another.")
 @click.argument("source", metavar="IN")
 @click.argument("output", metavar="OUT")
-@click.option("--to", "target", required=True, metavar="FORMAT", help="mot, coco-video, ytvis, csv, layer (GeoPackage) or otb.")
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    metavar="FORMAT",
+    help="mot, coco-video, ytvis, csv, layer (GeoPackage), otb, cvat-video or label-studio.",
+)
 @click.option("--from", "format", metavar="FORMAT", help="Format of IN. Default: recognised by its content.")
 @click.option("--sequence", metavar="NAME", help="Which video or sequence, where IN holds several: its name or id.")
 @click.option("--layer", metavar="NAME", help="Layer of IN, where that is a file with several.")
@@ -44,7 +50,7 @@ def convert_group() -> None:
 @y_axis_option("a layer")
 @click.option("--boxes-crs", type=click.Choice(["pixel"]), help="A layer is in pixels, whatever its CRS says.")
 @click.option("--track", metavar="ID", help="The track to write as otb, which holds one.")
-@click.option("--size", metavar="WIDTHxHEIGHT", help="Of a frame in pixels, which JSON formats tell.")
+@click.option("--size", metavar="WIDTHxHEIGHT", help="Of a frame in pixels, which JSON formats tell and IN may need.")
 @click.option("--name", metavar="NAME", help="Of the clip, which JSON formats tell. Default: that of IN.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 @quiet_option
@@ -70,9 +76,9 @@ def tracks_command(
 ) -> None:
     """Write the tracked boxes IN, a file or a sequence's folder, as OUT.
 
-    Reads MOTChallenge (mot), COCO for videos as TAO has it (coco-video), YouTube-VIS (ytvis), one-box-a-line files of single-object sets
-    (otb, satsot, ootb, sv248s), VISO (viso), SAT-MTB (satmtb), DOTA's oriented boxes a frame (dota), tables with named columns (csv) and
-    vector layers (layer).
+    Reads files of data sets (MOTChallenge, VisDrone, UAVDT, KITTI, BDD100K, OTB, SatSOT, ImageNet VID, ...), of annotation tools (CVAT,
+    Label Studio, DIVE) and of trackers (Ultralytics, BoxMOT), COCO for videos, YouTube-VIS, tables with named columns and vector layers. The
+    format is recognised by what is in IN; the summary says which it is, and what it calls the first pixel and frame.
 
     \b
     rosgeo convert tracks MOT17-02/gt/gt.txt tracks.gpkg --to layer
@@ -95,11 +101,15 @@ def tracks_command(
         first_frame=first_frame,
         boxes_crs=boxes_crs,
         y_axis=y_axis,  # type: ignore[arg-type]
+        size=shape,
     )
     lost = write_tracks(tracks, path, target, overwrite=overwrite, size=shape, track=track, name=name)
     if not quiet:
-        click.echo(f"{source}: {describe(tracks)}")
-        click.echo(f"{path} ({target})" + (f": without {'; '.join(lost)}" if lost else ": everything is in it"))
+        click.echo(f"{source}: {describe(tracks)}; {tracks.origin}")
+        if tracks.unread:
+            click.echo(f"Not read: {'; '.join(tracks.unread)}")
+        everything = "everything that was read is in it" if tracks.unread else "everything is in it"
+        click.echo(f"{path} ({target}): " + (f"without {'; '.join(lost)}" if lost else everything))
 
 
 def describe(tracks: Tracks) -> str:

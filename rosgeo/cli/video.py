@@ -23,13 +23,19 @@ if TYPE_CHECKING:
 
 __all__ = ["video_command"]
 
-_SETS: dict[str, Any] = {"coco": "coco", "ytvis": "ytvis", "davis": "davis", "mots": "mots", "layout": "reference"}
+_SETS: dict[str, Any] = {
+    **{name: name for name in ("coco", "ytvis", "cvat", "label_studio", "davis", "mots", "yolo")},
+    "layout": "reference",
+}
 """Options that write a segmentation set, and what `rosgeo.tracks.sets.check_set` calls it."""
 _TOLD = {
     "coco": "COCO annotations",
     "ytvis": "YouTube-VIS annotations",
     "davis": "DAVIS masks",
     "mots": "MOTS masks",
+    "cvat": "CVAT annotations",
+    "label_studio": "Label Studio tasks",
+    "yolo": "Ultralytics labels",
     "layout": "Training layout",
     "preview": "Preview",
 }
@@ -107,7 +113,10 @@ def _options_of(other: click.Command, names: tuple[str, ...]) -> Decorator:
 @click.option("--coco", metavar="FILE", help="Also write COCO annotations with RLE masks (.json).")
 @click.option("--ytvis", metavar="FILE", help="Also write YouTube-VIS annotations (.json).")
 @click.option("--davis", metavar="FOLDER", help="Also write an indexed PNG a frame, as DAVIS.")
-@click.option("--mots", metavar="FOLDER", help="Also write masks as MOTS.")
+@click.option("--mots", metavar="FOLDER", help="Also write masks as MOTS, whose evaluation sees the classes car and pedestrian.")
+@click.option("--cvat", metavar="FILE", help="Also write tracks of polygons as CVAT for video 1.1 (.xml), to be corrected there.")
+@click.option("--label-studio", metavar="FILE", help="Also write polygons as tasks of Label Studio (.json), to be corrected there.")
+@click.option("--yolo", metavar="FOLDER", help="Also write outlines as Ultralytics trains on (segmentation .txt).")
 @click.option("--layout", metavar="FOLDER", help="Also write frames and masks as the ROS-SAM reference trains on.")
 @click.option("--preview", metavar="FILE", help="Also draw the outlines over the frames (.mp4 or .gif).")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's record as JSON.")
@@ -187,9 +196,9 @@ def _video_options(choices: dict[str, Any]) -> VideoOptions:
 def _check_endings(sets: dict[str, str]) -> None:
     from rosgeo.errors import OutputError
 
-    for name in ("coco", "ytvis"):
-        if name in sets and Path(sets[name]).suffix.lower() != ".json":
-            raise OutputError(f"--{name} {sets[name]}: expected a name that ends in .json")
+    for name, ending in (("coco", ".json"), ("ytvis", ".json"), ("label_studio", ".json"), ("cvat", ".xml")):
+        if name in sets and Path(sets[name]).suffix.lower() != ending:
+            raise OutputError(f"--{name.replace('_', '-')} {sets[name]}: expected a name that ends in {ending}")
 
 
 def _check_apart(sets: dict[str, str], target: str, clip: Clip) -> None:
@@ -200,7 +209,7 @@ def _check_apart(sets: dict[str, str], target: str, clip: Clip) -> None:
     taken: dict[Path, str] = {Path(target).resolve(): "--output"}
     for name, path in sets.items():
         places = [Path(path)]
-        if name in ("davis", "mots"):
+        if name in ("davis", "mots", "yolo"):
             places = [clip_folder(path, clip)]
         if name == "davis":
             places.append(places[0].with_name(f"{clip.name}.json"))
@@ -256,6 +265,7 @@ def _summary(run: VideoRun, target: str, sets: dict[str, str], left_out: dict[st
     counts = ", ".join(f"{n} {status}" for status, n in sorted(record["counts"].items(), key=lambda item: -item[1]))
     frames = f"{record['frames']['count']} frame{'s' * (record['frames']['count'] != 1)}"
     click.echo(f"{frames}, {record['objects']} boxes: {counts}; {record['seconds']:.1f} s with {record['model']['name']}")
+    click.echo(f"Tracks: {record['inputs']['format']}; {record['inputs']['origin']}")
     click.echo(f"Numbers: {record['frames']['numbers']}")
     if "rosgeo_interpolated" in result:
         click.echo(f"Interpolated: {int(result['rosgeo_interpolated'].sum())} boxes")

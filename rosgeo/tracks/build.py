@@ -13,7 +13,16 @@ from rosgeo.errors import TracksError, TracksWarning
 from rosgeo.tracks.values import BOX_COLUMNS, Tracks
 from rosgeo.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["RESERVED", "corners_to_xyxy", "make_tracks", "track_ids", "turned_boxes", "turned_to_xyxy", "xywh_to_xyxy"]
+__all__ = [
+    "RESERVED",
+    "corners_to_xyxy",
+    "make_tracks",
+    "polygon_wkt",
+    "track_ids",
+    "turned_boxes",
+    "turned_to_xyxy",
+    "xywh_to_xyxy",
+]
 
 RESERVED = ("frame", "track_id", *BOX_COLUMNS)
 """Columns that every table of tracks has."""
@@ -141,14 +150,26 @@ def _without_unusable(boxes: FloatArray, about: Callable[[int, str], TracksError
     if told.any() and (flipped | infinite)[told].all():
         # Not one box to trust: the columns are others.
         first = int(np.flatnonzero(told)[0])
-        raise about(first, f"the box {_shown(boxes[first])} {'is not finite' if infinite[first] else 'ends before it begins'}, as all do")
+        raise about(
+            first, f"the box {_shown(boxes[first])} {'is not finite' if infinite[first] else 'ends before it begins'}, as all do"
+        )
     for wrong, what in ((flipped, "ends before it begins"), (infinite, "is not finite")):
         if wrong.any():
             first, count = int(np.flatnonzero(wrong)[0]), int(wrong.sum())
             more = f"; {count} such rows, all are read" if count > 1 else "; the row is read"
-            warnings.warn(str(about(first, f"the box {_shown(boxes[first])} {what}{more} as without a box")), TracksWarning, stacklevel=4)
+            warnings.warn(
+                str(about(first, f"the box {_shown(boxes[first])} {what}{more} as without a box")), TracksWarning, stacklevel=4
+            )
     boxes[infinite | flipped] = np.nan
     return infinite | flipped
+
+
+def polygon_wkt(points: FloatArray) -> str:
+    """A ring of points (K, 2) as text (WKT), for a column; an empty polygon for none."""
+    if not len(points):
+        return "POLYGON EMPTY"
+    ring = [*points.tolist(), points[0].tolist()]
+    return f"POLYGON (({', '.join(f'{x:.10g} {y:.10g}' for x, y in ring)}))"
 
 
 def _ordered(columns: Mapping[str, Any]) -> list[tuple[str, Any]]:

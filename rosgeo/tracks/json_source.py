@@ -11,18 +11,42 @@ import numpy as np
 
 from rosgeo.errors import InputFileNotFoundError, TracksError
 
-__all__ = ["checked_id", "choose_video", "has_keys", "json_box", "load_annotations", "names_of_categories", "scalars"]
+__all__ = [
+    "checked_id",
+    "choose_video",
+    "has_keys",
+    "expect",
+    "json_box",
+    "load_annotations",
+    "load_json",
+    "names_of_categories",
+    "one_of",
+    "scalars",
+    "shown_json",
+]
 
 
-def has_keys(path: Path, *keys: str) -> bool:
-    """Whether a file looks like a JSON object and has these keys anywhere; the file is searched, not parsed."""
+def has_keys(path: Path, *keys: str, listed: bool = False) -> bool:
+    """Whether a file looks like a JSON object, or with `listed` a list, and has these keys anywhere; the file is searched, not parsed."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            return text[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and all(
+            return text[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[") if listed else b"{") and all(
                 text.find(json.dumps(k).encode()) >= 0 for k in keys
             )
     except (OSError, ValueError):
         return False
+
+
+def load_json(path: Path) -> Any:
+    """What a JSON file holds; raises InputFileNotFoundError or TracksError where there is none or it is not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise InputFileNotFoundError(f"{path}: no such file; expected annotations as JSON") from error
+    except json.JSONDecodeError as error:
+        raise TracksError(f"{path}, line {error.lineno}: not JSON ({error.msg} at column {error.colno})") from error
+    except (UnicodeDecodeError, OSError) as error:
+        raise TracksError(f"{path} cannot be read as JSON: {error}") from error
 
 
 def load_annotations(path: Path, *needed: str) -> dict[str, Any]:
@@ -33,14 +57,7 @@ def load_annotations(path: Path, *needed: str) -> dict[str, Any]:
     InputFileNotFoundError, TracksError
         No such file; not JSON; an entry is missing or not a list of objects.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
-        raise InputFileNotFoundError(f"{path}: no such file; expected annotations as JSON") from error
-    except json.JSONDecodeError as error:
-        raise TracksError(f"{path}, line {error.lineno}: not JSON ({error.msg} at column {error.colno})") from error
-    except (UnicodeDecodeError, OSError) as error:
-        raise TracksError(f"{path} cannot be read as JSON: {error}") from error
+    data = load_json(path)
     for key in needed:
         entries = data.get(key) if isinstance(data, dict) else None
         if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
@@ -58,13 +75,13 @@ def choose_video(path: Path, videos: list[dict[str, Any]], sequence: str | None)
         There are several and none is named, or none of this name; one that is no object, or has file names that are no list.
     """
     if not isinstance(videos, list):
-        raise TracksError(f'{path}: "videos" is {_short(videos)}; expected a list of objects')
+        raise TracksError(f'{path}: "videos" is {shown_json(videos)}; expected a list of objects')
     for number, video in enumerate(videos, 1):
         if not isinstance(video, dict):
-            raise TracksError(f"{path}, video {number} is {_short(video)}; expected an object")
+            raise TracksError(f"{path}, video {number} is {shown_json(video)}; expected an object")
         if not isinstance(video.get("file_names") or [], list):
             raise TracksError(
-                f'{path}, video {number}: "file_names" is {_short(video["file_names"])}; expected a list of the names of its frames'
+                f'{path}, video {number}: "file_names" is {shown_json(video["file_names"])}; expected a list of the names of its frames'
             )
     if not videos:
         return None
@@ -90,6 +107,23 @@ def _listed(videos: list[dict[str, Any]]) -> str:
     return ", ".join(names) + (", ..." if len(videos) > 5 else "")
 
 
+def expect(value: Any, kind: type | tuple[type, ...], where: str, what: str) -> Any:
+    """A value of a kind; raises TracksError for any other, true and false among numbers."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise TracksError(f"{where} is {shown_json(value)}; expected {what}")
+    return value
+
+
+def one_of(path: Path, names: list[str], sequence: str | None, what: str) -> str:
+    """The sequence that is meant among those of a file; raises TracksError where that is not clear."""
+    listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    if sequence is None and len(names) > 1:
+        raise TracksError(f"{path} holds {len(names)} {what} ({listed}); choose one with --sequence")
+    if sequence is not None and sequence not in names:
+        raise TracksError(f"{path} has none of its {what} called {sequence!r}; it has: {listed}")
+    return sequence if sequence is not None else names[0]
+
+
 def json_box(path: Path, where: str, box: Any) -> list[float]:
     """Left, top, width, height; NaN for null and for an empty list.
 
@@ -109,11 +143,12 @@ def json_box(path: Path, where: str, box: Any) -> list[float]:
 def checked_id(path: Path, where: str, key: str, value: Any) -> Any:
     """An id or null; raises TracksError for a list or an object, which is none."""
     if isinstance(value, list | dict):
-        raise TracksError(f'{path}, {where}: "{key}" is {_short(value)}; expected an id, a number or a text')
+        raise TracksError(f'{path}, {where}: "{key}" is {shown_json(value)}; expected an id, a number or a text')
     return value
 
 
-def _short(value: Any) -> str:
+def shown_json(value: Any) -> str:
+    """The beginning of a value as JSON has it, for messages."""
     return json.dumps(value)[:60]
 
 
@@ -121,7 +156,7 @@ def names_of_categories(path: Path, data: dict[str, Any]) -> dict[Any, str]:
     """Category names by id; raises TracksError where an id is a list or an object, or the categories are no list."""
     categories = data.get("categories") or []
     if not isinstance(categories, list):
-        raise TracksError(f'{path}: "categories" is {_short(categories)}; expected a list of objects')
+        raise TracksError(f'{path}: "categories" is {shown_json(categories)}; expected a list of objects')
     return {
         checked_id(path, f"category {n}", "id", c.get("id")): str(c.get("name", c.get("id")))
         for n, c in enumerate(categories, 1)

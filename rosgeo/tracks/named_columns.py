@@ -27,7 +27,6 @@ ROLES = (*COLUMN_NAMES, *BOX_COLUMNS, "width", "height")
 """What a column can be said to be."""
 
 
-
 def plain_name(name: str) -> str:
     """A column's name without case, spaces, dots, dashes and underscores."""
     return re.sub(r"[\s._\-]+", "", name).lower()

@@ -109,7 +109,9 @@ def read_tracks(
         return _read(candidate, found, options)
     except TracksError as error:
         told = f"{found.name} ({found.label})"
-        raise TracksError(f"{error}. Recognised as {told}; if it is another format, name that: --from (of rosgeo video: --format)") from error
+        raise TracksError(
+            f"{error}. Recognised as {told}; if it is another format, name that: --from (of rosgeo video: --format)"
+        ) from error
 
 
 def _read(path: Path, format: TrackFormat, options: ReadOptions) -> Tracks:

@@ -66,12 +66,25 @@ def numbered_tracks(tracks: Tracks) -> tuple[IntArray, list[str]]:
     return codes.astype(np.int64) + 1, ["names of tracks (numbered from 1 in order)"]
 
 
-def dropped_columns(tracks: Tracks, kept: set[str], *, corners: bool = False) -> list[str]:
-    """Names of what a target does not hold: columns beyond boxes and `kept`, and the corners of oriented boxes unless it does."""
+def dropped_columns(tracks: Tracks, kept: set[str], *, corners: bool = False, names: bool = True) -> list[str]:
+    """What a target does not hold, in words.
+
+    Parameters
+    ----------
+    tracks : Tracks
+    kept : set of str
+        Columns beyond frame, track and box that it holds.
+    corners : bool
+        It holds the corners of oriented boxes.
+    names : bool
+        It holds the names of the frames' files.
+    """
     lost = [str(c) for c in tracks.table.columns if c not in RESERVED and c not in kept]
     words = [f"column{'s' * (len(lost) > 1)} {', '.join(lost)}"] if lost else []
     if tracks.corners is not None and not corners:
         words.append("corners of oriented boxes (their envelopes are written)")
+    if tracks.frame_names and not names:
+        words.append("file names of frames")
     return words
 
 

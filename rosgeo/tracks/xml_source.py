@@ -12,6 +12,7 @@ from rosgeo.errors import InputFileNotFoundError, TracksError
 __all__ = ["XmlSource", "first_tags", "read_xml"]
 
 _HEAD_BYTES = 65_536
+_MOST_PIECES = 128
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,21 @@ class XmlSource:
         return int(value)
 
 
-def first_tags(path: Path) -> tuple[str, set[str]]:
-    """The root's tag and all tags that begin in the first 64 KB, also of a file that breaks off; an empty text where it is no XML."""
+def first_tags(path: Path, until: frozenset[str] = frozenset()) -> tuple[str, set[str]]:
+    """The root's tag and all tags that begin in the first 64 KB, also of a file that breaks off; an empty text where it is no XML.
+
+    With `until` the file is read on, up to 8 MB, until one of those tags is found.
+    """
     tags: list[str] = []
     parser = expat.ParserCreate()
     parser.StartElementHandler = lambda tag, _: tags.append(tag)
     try:
         with path.open("rb") as file:
-            parser.Parse(file.read(_HEAD_BYTES), False)
+            for _ in range(_MOST_PIECES if until else 1):
+                piece = file.read(_HEAD_BYTES)
+                parser.Parse(piece, not piece)
+                if not piece or until & set(tags):
+                    break
     except (expat.ExpatError, OSError):
         # What was found before it broke off tells enough.
         pass

@@ -182,7 +182,8 @@ def _read_tracks(path: str, video: VideoOptions, frames: FrameSequence) -> Track
     from rosgeo.tracks.read import read_tracks
 
     def with_grid(grid: RasterGrid | Mapping[int, RasterGrid | None] | None) -> Tracks:
-        return read_tracks(path, format=video.format, first_frame=video.first_frame, grid=grid, **video.read)
+        size = (frames.clip.height, frames.clip.width)
+        return read_tracks(path, format=video.format, first_frame=video.first_frame, grid=grid, size=size, **video.read)
 
     if frames.georef is not None:
         return with_grid(RasterGrid(frames.clip.height, frames.clip.width, frames.georef.mapping, frames.georef.crs))

@@ -35,7 +35,9 @@ def _recognise(path: Path) -> bool:
 def _read(path: Path, options: ReadOptions) -> Tracks:
     file = sequence_file(path)
     if file is None:
-        raise InputFileNotFoundError(f"{path} has no gt/gt.txt; expected a camera of the AI City Challenge, or a file of {_EXPECTED}")
+        raise InputFileNotFoundError(
+            f"{path} has no gt/gt.txt; expected a camera of the AI City Challenge, or a file of {_EXPECTED}"
+        )
     sample = sample_numbers(file)
     if sample is not None and sample.count == 10:
         return read_mot_columns(_ONE_CAMERA, path, options, 1)

@@ -55,7 +55,15 @@ def _read_boxmot(path: Path, options: ReadOptions) -> Tracks:
         return read_mot_columns(_UPRIGHT, path, options, 1)
     rows = read_number_rows(file, 9, _TURNED)
     corners = turned_boxes(rows.values[:, 2:6], rows.values[:, 6]) - options.pixel
-    return _tracks("boxmot", rows, corners, turned_to_xyxy(corners, rows.values[:, 4:6]), rows.values[:, 7:], ("score", "class", "visibility"), options)
+    return _tracks(
+        "boxmot",
+        rows,
+        corners,
+        turned_to_xyxy(corners, rows.values[:, 4:6]),
+        rows.values[:, 7:],
+        ("score", "class", "visibility"),
+        options,
+    )
 
 
 def _read_mmot(path: Path, options: ReadOptions) -> Tracks:
@@ -93,6 +101,14 @@ def _tracks(
 
 _SOURCE = "gt.txt and gt_obb.txt of one sequence in BoxMOT's assets; detectors count from 0"
 BOXMOT = TrackFormat(
-    "boxmot", "BoxMOT gt_obb.txt: centre, size and angle", "BoxMOT", Origin(0, 1, _SOURCE), _recognise_boxmot, _read_boxmot, family=FAMILY
+    "boxmot",
+    "BoxMOT gt_obb.txt: centre, size and angle",
+    "BoxMOT",
+    Origin(0, 1, _SOURCE),
+    _recognise_boxmot,
+    _read_boxmot,
+    family=FAMILY,
 )
-MMOT = TrackFormat("mmot", "MMOT: four corners with tracks", "MMOT", Origin(0, 1, _SOURCE), _recognise_mmot, _read_mmot, family=FAMILY)
+MMOT = TrackFormat(
+    "mmot", "MMOT: four corners with tracks", "MMOT", Origin(0, 1, _SOURCE), _recognise_mmot, _read_mmot, family=FAMILY
+)

@@ -106,7 +106,7 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
             file.write(f"{frames[i]},{ids[i]},{','.join(map(_text, numbers))},{classes[i]},{_text(visibility[i])}\n")
     if not there.all():
         lost.append(f"{int((~there).sum())} rows without a box")
-    return [*lost, *classes_lost, *dropped_columns(tracks, {"category", "score", "class", "visibility"})]
+    return [*lost, *classes_lost, *dropped_columns(tracks, {"category", "score", "class", "visibility"}, names=False)]
 
 
 def _class_numbers(tracks: Tracks) -> tuple[IntArray, list[str]]:

@@ -57,7 +57,9 @@ def _recognise(path: Path) -> bool:
         return False
     if found.is_dir():
         tags = voc_tags(found)
-        return bool(tags) and ("objectID" in tags or (found.parent.name == "det" and found.name in ("HBB", "OBB")))
+        return bool(tags) and (
+            ("objectID" in tags and "cx" not in tags) or (found.parent.name == "det" and found.name in ("HBB", "OBB"))
+        )
     return "satmtb" in mot_candidates(found) or bool(_of_one_object(found))
 
 

@@ -113,7 +113,7 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
             lines[place] = ",".join(repr(v) for v in (x + 1, y + 1, right - x, bottom - y))
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     lost = [] if chosen.all() else [f"{int((~chosen).sum())} rows of other tracks"]
-    return [*lost, *dropped_columns(tracks, set())]
+    return [*lost, *dropped_columns(tracks, set(), names=False)]
 
 
 OTB = TrackFormat(

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from rosgeo.errors import InputFileNotFoundError, TracksError
-from rosgeo.tracks.build import make_tracks, xywh_to_xyxy
+from rosgeo.tracks.build import make_tracks, polygon_wkt, xywh_to_xyxy
 from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat
 from rosgeo.tracks.single_object import numbers_a_line, read_single
 from rosgeo.tracks.text import bad_line, first_lines, line_numbers, read_number_rows, text_lines
@@ -95,7 +95,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
         columns["state"] = _states(there[".state"], len(lines), main)
     if polygons is not None:
         _same_length(there[".poly"], len(polygons), main, len(lines))
-        columns["poly"] = [_wkt(p) for p in polygons]
+        columns["poly"] = [polygon_wkt(p) for p in polygons]
     if category := _class_name(stem.with_suffix(".abs")):
         columns["category"] = np.full(len(lines), category, dtype=object)
     first = options.frame(_FIRST)
@@ -140,13 +140,6 @@ def _polygons(path: Path, first_pixel: float) -> list[FloatArray]:
             raise bad_line(path, line, text, "expected the points of a polygon, x1,y1,x2,y2,x3,y3,...")
         result.append(np.array(numbers, dtype=np.float64).reshape(-1, 2) - first_pixel)
     return result
-
-
-def _wkt(points: FloatArray) -> str:
-    if not len(points):
-        return "POLYGON EMPTY"
-    ring = [*points.tolist(), points[0].tolist()]
-    return f"POLYGON (({', '.join(f'{x:.10g} {y:.10g}' for x, y in ring)}))"
 
 
 def _class_name(path: Path) -> str:

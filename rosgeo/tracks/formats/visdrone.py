@@ -17,8 +17,23 @@ from rosgeo.tracks.values import Tracks
 
 __all__ = ["FORMAT"]
 
-_NAMES = ("ignored regions", "pedestrian", "people", "bicycle", "car", "van", "truck", "tricycle", "awning-tricycle", "bus", "motor", "others")
-_LAYOUT = MotColumns("visdrone", ("score", "object_category", "truncation", "occlusion"), "object_category", dict(enumerate(_NAMES)))
+_NAMES = (
+    "ignored regions",
+    "pedestrian",
+    "people",
+    "bicycle",
+    "car",
+    "van",
+    "truck",
+    "tricycle",
+    "awning-tricycle",
+    "bus",
+    "motor",
+    "others",
+)
+_LAYOUT = MotColumns(
+    "visdrone", ("score", "object_category", "truncation", "occlusion"), "object_category", dict(enumerate(_NAMES))
+)
 _ORIGIN = Origin(0, 1, "pull request 2 of VisDrone2018-VID-toolkit; its readers count frames from 1")
 
 
