@@ -76,9 +76,9 @@ def tracks_command(
 ) -> None:
     """Write the tracked boxes IN, a file or a sequence's folder, as OUT.
 
-    Reads files of data sets (MOTChallenge, VisDrone, UAVDT, KITTI, BDD100K, OTB, SatSOT, ImageNet VID, ...), of annotation tools (CVAT,
-    Label Studio, DIVE) and of trackers (Ultralytics, BoxMOT), COCO for videos, YouTube-VIS, tables with named columns and vector layers. The
-    format is recognised by what is in IN; the summary says which it is, and what it calls the first pixel and frame.
+    Reads files of data sets (MOTChallenge, VisDrone, UAVDT, KITTI, BDD100K, OTB, SatSOT, ImageNet VID, ...), of annotation tools
+    (CVAT, Label Studio, DIVE) and of trackers (Ultralytics, BoxMOT), COCO for videos, YouTube-VIS, tables with named columns and vector
+    layers. The format is recognised by what is in IN; the summary says which it is, and what it calls the first pixel and frame.
 
     \b
     rosgeo convert tracks MOT17-02/gt/gt.txt tracks.gpkg --to layer

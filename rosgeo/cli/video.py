@@ -90,7 +90,8 @@ def _options_of(other: click.Command, names: tuple[str, ...]) -> Decorator:
     "--first-frame",
     type=int,
     metavar="N",
-    help="Number that TRACKS gives the first frame.  [default: by file names, numbers in them, or place]",
+    help="Number that TRACKS gives the first frame; a line of a file with a box a line is its number.  [default: by file names, "
+    "numbers in them, or place]",
 )
 @click.option("--fps", type=float, metavar="F", help="Frames a second.  [default: a video file's own]")
 @click.option("--start", metavar="TIME", help="When the first frame was taken, as in 2024-05-01T10:20:30Z; needs --fps.")
@@ -265,7 +266,7 @@ def _summary(run: VideoRun, target: str, sets: dict[str, str], left_out: dict[st
     counts = ", ".join(f"{n} {status}" for status, n in sorted(record["counts"].items(), key=lambda item: -item[1]))
     frames = f"{record['frames']['count']} frame{'s' * (record['frames']['count'] != 1)}"
     click.echo(f"{frames}, {record['objects']} boxes: {counts}; {record['seconds']:.1f} s with {record['model']['name']}")
-    click.echo(f"Tracks: {record['inputs']['format']}; {record['inputs']['origin']}")
+    click.echo("; ".join(["Tracks: " + record["inputs"]["format"], *filter(None, [record["inputs"]["origin"]])]))
     click.echo(f"Numbers: {record['frames']['numbers']}")
     if "rosgeo_interpolated" in result:
         click.echo(f"Interpolated: {int(result['rosgeo_interpolated'].sum())} boxes")

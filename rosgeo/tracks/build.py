@@ -142,11 +142,11 @@ def make_tracks(
 
 def _without_unusable(boxes: FloatArray, about: Callable[[int, str], TracksError]) -> BoolArray:
     """Make boxes (N, 4) that are none NaN, in place, and say how many; which of them (N,) had four numbers, and those of no box."""
-    told = ~np.isnan(boxes).any(axis=1)
+    told: BoolArray = np.logical_not(np.isnan(boxes).any(axis=1))
     boxes[~told] = np.nan
     with np.errstate(invalid="ignore"):
-        infinite = told & np.isinf(boxes).any(axis=1)
-        flipped = told & ~infinite & (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
+        infinite: BoolArray = np.logical_and(told, np.isinf(boxes).any(axis=1))
+        flipped: BoolArray = np.logical_and(told & ~infinite, (boxes[:, 2:] < boxes[:, :2]).any(axis=1))
     if told.any() and (flipped | infinite)[told].all():
         # Not one box to trust: the columns are others.
         first = int(np.flatnonzero(told)[0])

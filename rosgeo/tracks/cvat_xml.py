@@ -1,7 +1,8 @@
 """Writing "CVAT for video 1.1": tracks of shapes, for boxes and for outlines.
 
-Layout: docs.cvat.ai, XML annotation format; what CVAT's importer (cvat/apps/dataset_manager/formats/cvat.py) reads of it: ``label`` and shapes of a
-track, with ``frame``, ``outside``, ``occluded``, ``keyframe`` and ``z_order``. Labels must be those of the task that it is imported into.
+Layout: docs.cvat.ai, XML annotation format; what CVAT's importer (cvat/apps/dataset_manager/formats/cvat.py) reads of it: ``label``
+and shapes of a track, with ``frame``, ``outside``, ``occluded``, ``keyframe`` and ``z_order``. Labels must be those of the task
+that it is imported into.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def cvat_meta(name: str, length: int, labels: list[str], size: tuple[int, int] |
     )
     return (
         f"  <meta>\n    <task>\n      <name>{escape(name)}</name>\n      <size>{length}</size>\n      <mode>interpolation</mode>\n"
-        f"      <start_frame>0</start_frame>\n      <stop_frame>{max(length - 1, 0)}</stop_frame>\n      <labels>\n{listed}      </labels>\n"
+        f"      <start_frame>0</start_frame>\n"
+        f"      <stop_frame>{max(length - 1, 0)}</stop_frame>\n      <labels>\n{listed}      </labels>\n"
         f"    </task>\n{original}  </meta>\n"
     )
 

@@ -14,9 +14,10 @@ from rosgeo.errors import InputFileNotFoundError, TracksError
 __all__ = [
     "checked_id",
     "choose_video",
-    "has_keys",
     "expect",
+    "has_keys",
     "json_box",
+    "lists_left_out",
     "load_annotations",
     "load_json",
     "names_of_categories",
@@ -167,3 +168,13 @@ def names_of_categories(path: Path, data: dict[str, Any]) -> dict[Any, str]:
 def scalars(entry: dict[str, Any], known: set[str]) -> dict[str, Any]:
     """Attributes of an annotation that fit in a column: no lists, no objects, and none of `known`."""
     return {k: v for k, v in entry.items() if k not in known and not isinstance(v, list | dict)}
+
+
+def lists_left_out(entries: list[dict[str, Any]], read: set[str]) -> list[str]:
+    """Keys of annotations whose lists and objects are not read, sorted."""
+    return sorted({k for e in entries for k, v in e.items() if k not in read and _holds(v)})
+
+
+def _holds(value: Any) -> bool:
+    """Whether a value is a list or an object with anything in it."""
+    return any(v is not None for v in value) if isinstance(value, list) else isinstance(value, dict) and bool(value)

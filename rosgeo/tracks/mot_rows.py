@@ -15,7 +15,7 @@ __all__ = ["begins_as_mot", "file_names_of_sequence", "read_mot_rows", "sequence
 
 
 def sequence_file(path: Path) -> Path | None:
-    """The annotations of a sequence's folder: ``gt/gt.txt``, else ``det/det.txt``, else ``gt.txt``; a file itself; None where there is none."""
+    """A sequence's annotations: ``gt/gt.txt`` of its folder, else ``det/det.txt`` or ``gt.txt``; a file itself; or None."""
     if path.is_file():
         return path
     return next((f for f in (path / "gt" / "gt.txt", path / "det" / "det.txt", path / "gt.txt") if f.is_file()), None)

@@ -14,6 +14,7 @@ import numpy as np
 
 from rosgeo.tracks.mot_rows import sequence_sample
 from rosgeo.tracks.number_sample import NumberSample, most, within
+from rosgeo.types import BoolArray
 
 __all__ = ["FAMILY", "mot_candidates", "oriented"]
 
@@ -70,8 +71,10 @@ def _is(sample: NumberSample, column: int, low: float, high: float) -> bool:
     return most(within(sample.column(column), low, high, whole=True))
 
 
-def _confidence(sample: NumberSample, column: int) -> np.ndarray:
-    return within(sample.column(column), 0, 1) | (sample.column(column) == -1)
+def _confidence(sample: NumberSample, column: int) -> BoolArray:
+    values = sample.column(column)
+    fits: BoolArray = np.logical_or(within(values, 0, 1), values == -1)
+    return fits
 
 
 def _parts(sample: NumberSample, column: int) -> bool:
@@ -89,7 +92,7 @@ def _corners_after_ids(sample: NumberSample) -> bool:
 
 
 def _visdrone(sample: NumberSample) -> bool:
-    """score, category, truncation, occlusion; a box that is considered has a category. Of results the last two are -1."""
+    """Score, category, truncation, occlusion; a box that is considered has a category. Of results the last two are -1."""
     if not sample.commas or not _is(sample, 7, 0, 11):
         return False
     truth = _is(sample, 6, 0, 1) and _is(sample, 8, 0, 1) and _is(sample, 9, 0, 2)
@@ -101,26 +104,26 @@ def _is_result(sample: NumberSample) -> bool:
 
 
 def _birdsai(sample: NumberSample) -> bool:
-    """class (0 animal, 1 human), species (0 for a human), occluded, noisy frame."""
+    """Class (0 animal, 1 human), species (0 for a human), occluded, noisy frame."""
     human, species = sample.column(6) == 1, sample.column(7)
     flags = _is(sample, 6, 0, 1) and _is(sample, 7, -1, 8) and _is(sample, 8, 0, 1) and _is(sample, 9, 0, 1)
     return sample.commas and flags and most(np.where(human, species <= 0, species != 0))
 
 
 def _uavdt(sample: NumberSample) -> bool:
-    """out-of-view, occlusion, category; the category is no visibility, since it is above 1 somewhere."""
+    """Out-of-view, occlusion, category; the category is no visibility, since it is above 1 somewhere."""
     ranges = _is(sample, 6, 1, 3) and _is(sample, 7, 1, 4) and _is(sample, 8, 1, 3)
     return sample.commas and ranges and bool((sample.column(8) > 1).any())
 
 
 def _oriented_10(sample: NumberSample) -> bool:
-    """angle, confidence, class, visibility."""
+    """Angle, confidence, class, visibility."""
     ranges = most(within(sample.column(6), -_TURN, _TURN) & within(sample.column(7), 0, 1) & within(sample.column(9), 0, 1))
     return ranges and _is(sample, 8, 0, 10_000) and (_parts(sample, 6) or bool((sample.column(8) > 1).any()))
 
 
 def _oriented_9(sample: NumberSample) -> bool:
-    """angle, confidence, class; no confidence of MOTChallenge's truth is above 1, and no class of it has parts."""
+    """Angle, confidence, class; no confidence of MOTChallenge's truth is above 1, and no class of it has parts."""
     ranges = most(within(sample.column(6), -_TURN, _TURN) & within(sample.column(7), 0, 1)) and _is(sample, 8, 0, 10_000)
     return ranges and _parts(sample, 6) and (_parts(sample, 7) or not most(_confidence(sample, 6)))
 
@@ -132,13 +135,19 @@ def _viso_corners(sample: NumberSample) -> bool:
 
 
 def _aicity(sample: NumberSample) -> bool:
-    """camera, track, frame, left, top, width, height, two places on the ground."""
-    return not sample.commas and _is(sample, 0, 0, 1000) and _is(sample, 1, 0, 2**53) and _is(sample, 2, 0, 2**53)
+    """Camera, track, frame, left, top, width, height, two places on the ground; a height is more than a confidence."""
+    return (
+        not sample.commas
+        and most(sample.column(6) > 1)
+        and _is(sample, 0, 0, 1000)
+        and _is(sample, 1, 0, 2**53)
+        and _is(sample, 2, 0, 2**53)
+    )
 
 
 def _mot_truth(sample: NumberSample) -> bool:
-    """confidence, class, visibility."""
-    return most(_confidence(sample, 6) & _confidence(sample, 8)) and _is(sample, 7, -1, 10_000)
+    """Class and visibility in the last two columns."""
+    return most(within(sample.column(8), 0, 1)) and _is(sample, 7, 0, 10_000)
 
 
 _VALUES: tuple[tuple[str, int, Callable[[NumberSample], bool]], ...] = (

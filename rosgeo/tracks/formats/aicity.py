@@ -1,9 +1,9 @@
 """AI City Challenge, vehicles over several cameras: ``track1.txt`` of results, and ``S01/c001/gt/gt.txt``.
 
-Layout: aicitychallenge.org, evaluation and submission of the track on multi-camera tracking: ``camera_id obj_id frame_id xmin ymin width
-height xworld yworld`` parted by spaces, frames from 1; the ground truth of a camera is as MOTChallenge's, ``frame,id,left,top,width,
-height,1,-1,-1,-1``. A camera is a sequence: where a file holds several, one is chosen by its number. Not confirmed: whether pixels count
-from 0 (taken so, as detectors give them).
+Layout: aicitychallenge.org, evaluation and submission of the track on multi-camera tracking: ``camera_id obj_id frame_id xmin ymin
+width height xworld yworld`` parted by spaces, frames from 1; the ground truth of a camera is as MOTChallenge's,
+``frame,id,left,top,width, height,1,-1,-1,-1``. A camera is a sequence: where a file holds several, one is chosen by its number. Not
+confirmed: whether pixels count from 0 (taken so, as detectors give them).
 """
 
 from __future__ import annotations

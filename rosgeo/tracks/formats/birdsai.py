@@ -1,8 +1,9 @@
 """BIRDSAI, animals and humans in thermal video from drones: ``annotations/SEQUENCE.csv``.
 
-Layout: github.com/exb7900/BIRDSAI, README: ``frame-id,object-id,min-x,min-y,width,height,object_class,species,occluded,noisy-frame``, frames
-from 0 ("the frames in the annotations as well as the files are 0-indexed"). Classes are 0 (animal) and 1 (human); the species of a human is
-0 or unknown (-1). Not confirmed: whether pixels count from 0 (taken so).
+Layout: github.com/exb7900/BIRDSAI, README:
+``frame-id,object-id,min-x,min-y,width,height,object_class,species,occluded,noisy-frame``, frames from 0 ("the frames in the
+annotations as well as the files are 0-indexed"). Classes are 0 (animal) and 1 (human); the species of a human is 0 or unknown (-1).
+Not confirmed: whether pixels count from 0 (taken so).
 """
 
 from __future__ import annotations

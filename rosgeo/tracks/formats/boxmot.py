@@ -1,11 +1,11 @@
 """Oriented boxes of BoxMOT and MMOT, with tracks: their corners are kept.
 
-``mmot`` (multispectral drone tracking; rows as in ``assets/mmot-mini`` of github.com/mikel-brostrom/boxmot): ``frame,id,x1,y1,x2,y2,x3,y3,x4,
-y4,confidence,class,truncation``, 13 columns; a confidence of -1 is none.
+``mmot`` (multispectral drone tracking; rows as in ``assets/mmot-mini`` of github.com/mikel-brostrom/boxmot):
+``frame,id,x1,y1,x2,y2,x3,y3,x4, y4,confidence,class,truncation``, 13 columns; a confidence of -1 is none.
 
-``boxmot`` (``gt_obb.txt`` in ``assets/DOTA8-MOT`` of the same repository): ``frame,id,cx,cy,w,h,angle,confidence,class,visibility``, the angle in
-radians from the x axis towards y (clockwise as one sees it); results leave the last out. ``gt.txt`` beside it has the envelopes in
-MOTChallenge's columns, but with the same pixels.
+``boxmot`` (``gt_obb.txt`` in ``assets/DOTA8-MOT`` of the same repository):
+``frame,id,cx,cy,w,h,angle,confidence,class,visibility``, the angle in radians from the x axis towards y (clockwise as one sees it);
+results leave the last out. ``gt.txt`` beside it has the envelopes in MOTChallenge's columns, but with the same pixels.
 
 Pixels from 0 in both, as the two files of one object show, and as detectors give them; frames from 1.
 """

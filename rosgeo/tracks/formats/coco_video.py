@@ -20,7 +20,16 @@ import numpy as np
 from rosgeo.clips.values import natural_key
 from rosgeo.errors import TracksError
 from rosgeo.tracks.build import make_tracks, track_ids, xywh_to_xyxy
-from rosgeo.tracks.json_source import checked_id, choose_video, has_keys, json_box, load_annotations, names_of_categories, scalars
+from rosgeo.tracks.json_source import (
+    checked_id,
+    choose_video,
+    has_keys,
+    json_box,
+    lists_left_out,
+    load_annotations,
+    names_of_categories,
+    scalars,
+)
 from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat, WriteOptions
 from rosgeo.tracks.targets import category_numbers, dropped_columns, frame_file_name, frames_from, has_box, numbered_tracks
 from rosgeo.tracks.values import Tracks
@@ -66,6 +75,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
         lines=np.array(numbers, dtype=np.int64),
         first_frame=options.frame(first),
         columns=_columns(attributes),
+        unread=lists_left_out(data["annotations"], {"bbox"}),
         frame_names={places[i["id"]]: Path(str(i["file_name"])).name for i in images if i.get("file_name")},
         error=lambda row, what: TracksError(f"{path}, annotation {numbers[row]}: {what}"),
     )

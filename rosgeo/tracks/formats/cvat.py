@@ -1,14 +1,15 @@
 """CVAT's own XML: ``annotations.xml`` of "CVAT for video 1.1" and "CVAT for images 1.1".
 
-Layout: docs.cvat.ai, XML annotation format. Video: ``<track id label>`` with ``<box frame outside occluded keyframe xtl ytl xbr ybr>``, or
-``polygon`` (``points``), ``mask`` (``left``, ``top``, ``width``, ``height``, ``rle``) and ``ellipse``; all frames of a track are written, and
-``outside="1"`` ends it: such a shape is a row without a box. Images: ``<image id name width height>`` with the same shapes and their
-``label``; they belong to no track (id -1) unless an attribute ``track_id`` says so. Frames and pixels count from 0; ``rotation`` is in degrees
-clockwise about the centre, and such boxes keep their corners. Of a polygon the box is the envelope, and the points are kept as text (WKT) in the
-column ``poly``. Points, polylines, cuboids and skeletons have no area: rows without a box. Attributes are columns.
+Layout: docs.cvat.ai, XML annotation format. Video: ``<track id label>`` with ``<box frame outside occluded keyframe xtl ytl xbr
+ybr>``, or ``polygon`` (``points``), ``mask`` (``left``, ``top``, ``width``, ``height``, ``rle``) and ``ellipse``; all frames of a
+track are written, and ``outside="1"`` ends it: such a shape is a row without a box. Images: ``<image id name width height>`` with
+the same shapes and their ``label``; they belong to no track (id -1) unless an attribute ``track_id`` says so. Frames and pixels
+count from 0; ``rotation`` is in degrees clockwise about the centre, and such boxes keep their corners. Of a polygon the box is the
+envelope, and the points are kept as text (WKT) in the column ``poly``. Points, polylines, cuboids and skeletons have no area: rows
+without a box. Attributes are columns.
 
-As a target (video): a track for each object with its boxes; where its next frame has none, a box with ``outside="1"`` ends it, as CVAT writes it
-itself, so that nothing is interpolated into the gap.
+As a target (video): a track for each object with its boxes; where its next frame has none, a box with ``outside="1"`` ends it, as
+CVAT writes it itself, so that nothing is interpolated into the gap.
 """
 
 from __future__ import annotations

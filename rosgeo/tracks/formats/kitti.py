@@ -1,9 +1,9 @@
 """KITTI tracking: ``label_02/0000.txt``, an object in a frame a line.
 
-Layout: github.com/JonathonLuiten/TrackEval, docs/KITTI-format.txt, and the development kit of KITTI tracking: ``frame track_id type truncated
-occluded alpha left top right bottom height width length x y z rotation_y`` and, of results, ``score``, parted by spaces; "2D bounding box of
-object in the image (0-based index)", frames from 0. A region of the type DontCare has the track -1. Values of the third dimension are kept as
-columns.
+Layout: github.com/JonathonLuiten/TrackEval, docs/KITTI-format.txt, and the development kit of KITTI tracking: ``frame track_id type
+truncated occluded alpha left top right bottom height width length x y z rotation_y`` and, of results, ``score``, parted by spaces;
+"2D bounding box of object in the image (0-based index)", frames from 0. A region of the type DontCare has the track -1. Values of
+the third dimension are kept as columns.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Label Studio, video object tracking: the JSON that it exports and imports.
 
-Layout: labelstud.io, template "Video Object Tracking" and the format of its export; heartexlabs/label-studio-tools, postprocessing/video.py: a list of
-tasks with ``annotations``, whose results of the type ``videorectangle`` have ``value.sequence`` of key frames (``frame`` from 1, ``enabled``,
-``x``, ``y``, ``width``, ``height`` in percent of the picture, ``rotation`` in degrees clockwise about the top-left corner), ``labels`` and
-``framesCount``. From a key frame that is enabled the box goes on to the next one, in between on the straight way, and after the last one it
-stays to ``framesCount``; the key frame where it is switched off still has it. Such rows have False in the column ``keyframe``.
+Layout: labelstud.io, template "Video Object Tracking" and the format of its export; heartexlabs/label-studio-tools,
+postprocessing/video.py: a list of tasks with ``annotations``, whose results of the type ``videorectangle`` have ``value.sequence``
+of key frames (``frame`` from 1, ``enabled``, ``x``, ``y``, ``width``, ``height`` in percent of the picture, ``rotation`` in degrees
+clockwise about the top-left corner), ``labels`` and ``framesCount``. From a key frame that is enabled the box goes on to the next
+one, in between on the straight way, and after the last one it stays to ``framesCount``; the key frame where it is switched off
+still has it. Such rows have False in the column ``keyframe``.
 
 The size of the picture is not in the file: ``rosgeo video`` takes that of the frames, else ``--size`` says it. As a target every
 row is a key frame, and gaps are switched off.
@@ -15,6 +16,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +97,7 @@ def _frames(where: str, sequence: list[Any], count: Any) -> Iterator[tuple[int, 
             )
         )
     keys.sort(key=lambda k: k[0])
-    for (frame, box, enabled), following in zip(keys, [*keys[1:], None], strict=True):
+    for (frame, box, enabled), following in zip_longest(keys, keys[1:]):
         yield frame, box, True
         if not enabled:
             continue
@@ -134,7 +136,7 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
         if there[i]:
             region["sequence"].append(_key_frame(tracks.xyxy[i].tolist(), int(frames[i]), (width, height)))
     for region in regions.values():
-        for entry, following in zip(region["sequence"], [*region["sequence"][1:], None], strict=True):
+        for entry, following in zip_longest(region["sequence"], region["sequence"][1:]):
             entry["enabled"] = following is not None and following["frame"] == entry["frame"] + 1
     result = [
         {"id": track, "type": "videorectangle", "from_name": "box", "to_name": "video", "origin": "manual", "value": region}

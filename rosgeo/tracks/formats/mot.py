@@ -1,15 +1,15 @@
 """MOTChallenge: ``gt.txt``, ``det.txt`` and results, and the folder of a sequence.
 
-``mot``: https://motchallenge.net/instructions (quoted in the readme of TrackEval, the official evaluation kit): a row is
-``frame, id, bb_left, bb_top, bb_width, bb_height, conf, x, y, z``; "all frame numbers, target IDs and bounding boxes are 1-based".
-Ground truth since MOT16 has ``conf, class, visibility`` after the box (Milan et al., MOT16, arXiv 1603.00831, table 2; Dendorfer et
-al., MOT20, arXiv 2003.09003); conf is a flag there. ``seqinfo.ini`` and ``img1`` are the sequence's. In ``det.txt`` every id is -1: such
-rows belong to no track. Trackers write their results in these columns, those of the DeepSORT family parted by spaces, many of
-them with pixels from 0 and some with frames from 0, which nothing in the file tells: the summary says what was taken, and ``first_pixel``
-and ``first_frame`` say otherwise.
+``mot``: https://motchallenge.net/instructions (quoted in the readme of TrackEval, the official evaluation kit): a row is ``frame,
+id, bb_left, bb_top, bb_width, bb_height, conf, x, y, z``; "all frame numbers, target IDs and bounding boxes are 1-based". Ground
+truth since MOT16 has ``conf, class, visibility`` after the box (Milan et al., MOT16, arXiv 1603.00831, table 2; Dendorfer et al.,
+MOT20, arXiv 2003.09003); conf is a flag there. ``seqinfo.ini`` and ``img1`` are the sequence's. In ``det.txt`` every id is -1: such
+rows belong to no track. Trackers write their results in these columns, those of the DeepSORT family parted by spaces, many of them
+with pixels from 0 and some with frames from 0, which nothing in the file tells: the summary says what was taken, and
+``first_pixel`` and ``first_frame`` say otherwise.
 
-``cvat-mot``: the same columns as CVAT ("MOT 1.1", docs.cvat.ai) and Datumaro (plugins/data_formats/mot.py) write them: ``labels.txt`` beside
-``gt.txt`` has the names of classes, one a line, from 1, and pixels count from 0.
+``cvat-mot``: the same columns as CVAT ("MOT 1.1", docs.cvat.ai) and Datumaro (plugins/data_formats/mot.py) write them:
+``labels.txt`` beside ``gt.txt`` has the names of classes, one a line, from 1, and pixels count from 0.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """JSON of the pysot toolkit: single-object sets as OTB100.json or VOT2018.json, a video an entry.
 
-Layout: github.com/STVIR/pysot, toolkit/datasets (video.py, otb.py, vot.py): an object by the names of videos, each with ``video_dir``, ``init_rect``,
-``img_names`` and ``gt_rect``, a box a frame: left, top, width, height, or the four corners; an empty list, NaN and four zeros are no box. Pixels
-from 0: its trackers count so, and are scored on these boxes as they stand. Frames from 0, by the place in ``img_names``. There is one track, 1.
+Layout: github.com/STVIR/pysot, toolkit/datasets (video.py, otb.py, vot.py): an object by the names of videos, each with
+``video_dir``, ``init_rect``, ``img_names`` and ``gt_rect``, a box a frame: left, top, width, height, or the four corners; an empty
+list, NaN and four zeros are no box. Pixels from 0: its trackers count so, and are scored on these boxes as they stand. Frames from
+0, by the place in ``img_names``. There is one track, 1.
 """
 
 from __future__ import annotations

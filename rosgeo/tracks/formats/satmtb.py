@@ -1,17 +1,16 @@
 """SAT-MTB, objects in satellite videos: the MOT file and the XML of each frame of a sequence.
 
-Layout (Li et al., A Multitask Benchmark Dataset for Satellite Video, IEEE TGRS 2023): the data set's own description was
-not at hand; this is what two independent readers of it do, github.com/cosmosindex/esa_dlstem (datasets/satmtb.py, which
-documents the folders) and an evaluation script of MP2Net. ``CATEGORY/NN/`` holds ``img/000001.png``, ``mot/NN`` or
-``mot/NN.txt`` (``frame,id,x,y,w,h,conf,class,visibility,...`` with class 0 car, 1 airplane, 2 ship, 3 train), and
-``det/HBB/000001.xml`` and ``det/OBB/000001.xml``: Pascal VOC's ``object`` with ``name`` (of 14 fine classes such as WA or
-NV), ``objectID``, which is the same through the frames, and ``bndbox`` (``xmin ymin xmax ymax``) or ``robndbox``
-(``x0 y0 ... x3 y3``). Of a sequence's folder the MOT file is read where there is one, else OBB, else HBB; name one of them
-to read that.
+Layout (Li et al., A Multitask Benchmark Dataset for Satellite Video, IEEE TGRS 2023): the data set's own description was not at
+hand; this is what two independent readers of it do, github.com/cosmosindex/esa_dlstem (datasets/satmtb.py, which documents the
+folders) and an evaluation script of MP2Net. ``CATEGORY/NN/`` holds ``img/000001.png``, ``mot/NN`` or ``mot/NN.txt``
+(``frame,id,x,y,w,h,conf,class,visibility,...`` with class 0 car, 1 airplane, 2 ship, 3 train), and ``det/HBB/000001.xml`` and
+``det/OBB/000001.xml``: Pascal VOC's ``object`` with ``name`` (of 14 fine classes such as WA or NV), ``objectID``, which is the same
+through the frames, and ``bndbox`` (``xmin ymin xmax ymax``) or ``robndbox`` (``x0 y0 ... x3 y3``). Of a sequence's folder the MOT
+file is read where there is one, else OBB, else HBB; name one of them to read that.
 
 ``sot/ID/groundtruth.txt`` has left, top, width, height of one object a line (github.com/jiawei-zhou/MemTrack,
-lib/train/dataset/satmtb.py). Not confirmed: whether the first pixel is 0 or 1 (taken as 0 in all of them; ``first_pixel`` says otherwise).
-The masks in ``seg/`` are not read. Pascal VOC files of other sets are read as ``voc``.
+lib/train/dataset/satmtb.py). Not confirmed: whether the first pixel is 0 or 1 (taken as 0 in all of them; ``first_pixel`` says
+otherwise). The masks in ``seg/`` are not read. Pascal VOC files of other sets are read as ``voc``.
 """
 
 from __future__ import annotations

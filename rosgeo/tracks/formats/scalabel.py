@@ -1,9 +1,9 @@
 """Scalabel and BDD100K: a list of frames, each with its labels.
 
-Layout: doc.scalabel.ai/format.html; github.com/JonathonLuiten/TrackEval, docs/BDD100k-format.txt: a list of frames, or an object with ``frames``;
-a frame has ``name``, ``videoName``, ``frameIndex`` (from 0) and ``labels``, a label ``id``, ``category``, ``attributes`` and ``box2d`` with ``x1``,
-``y1``, ``x2``, ``y2``, pixels from 0. Where no frame has a place of its own, frames follow each other by name. A label without ``box2d``
-is a row without a box; its polygons and masks are not read.
+Layout: doc.scalabel.ai/format.html; github.com/JonathonLuiten/TrackEval, docs/BDD100k-format.txt: a list of frames, or an object
+with ``frames``; a frame has ``name``, ``videoName``, ``frameIndex`` (from 0) and ``labels``, a label ``id``, ``category``,
+``attributes`` and ``box2d`` with ``x1``, ``y1``, ``x2``, ``y2``, pixels from 0. Where no frame has a place of its own, frames
+follow each other by name. A label without ``box2d`` is a row without a box; its polygons and masks are not read.
 """
 
 from __future__ import annotations

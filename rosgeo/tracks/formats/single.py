@@ -1,23 +1,23 @@
 """One box a line, one line a frame: OTB, SatSOT and OOTB.
 
-``otb``: ``groundtruth_rect.txt`` of the Object Tracking Benchmark (Wu, Lim and Yang, PAMI 2015) and its many followers: left, top, width,
-height, parted by commas, tabs or spaces, all three in one set (github.com/kumatheworld/tracking-sanity, Datasets.md). Written for Matlab:
-pixels count from 1 (readers of it declare ``zero_based_index = False``), so 1 is taken off. NaN, or four zeros, or a blank line: no box in
-that frame.
+``otb``: ``groundtruth_rect.txt`` of the Object Tracking Benchmark (Wu, Lim and Yang, PAMI 2015) and its many followers: left, top,
+width, height, parted by commas, tabs or spaces, all three in one set (github.com/kumatheworld/tracking-sanity, Datasets.md).
+Written for Matlab: pixels count from 1 (readers of it declare ``zero_based_index = False``), so 1 is taken off. NaN, or four zeros,
+or a blank line: no box in that frame.
 
-``satsot``: Xuan et al., SatSOT, IEEE TGRS 2022: ``car_01/groundtruth.txt`` beside ``car_01/img/0001.jpg``; x, y, w, h a line; the word
-none where the object cannot be seen (github.com/cosmosindex/esa_dlstem, datasets/satsot.py). Its occlusions are attributes of a whole
-sequence in SatSOT.json, there is no state file.
+``satsot``: Xuan et al., SatSOT, IEEE TGRS 2022: ``car_01/groundtruth.txt`` beside ``car_01/img/0001.jpg``; x, y, w, h a line; the
+word none where the object cannot be seen (github.com/cosmosindex/esa_dlstem, datasets/satsot.py). Its occlusions are attributes of
+a whole sequence in SatSOT.json, there is no state file.
 
-``ootb``: Chen et al., ISPRS J. 2024, github.com/YZCU/OOTB (its readme gives the folders): ``car_1/groundtruth.txt``; the four corners of an
-oriented box a line, x1,y1,...,x4,y4. ``anno/car_1.txt`` holds attributes of the whole sequence and is not read.
+``ootb``: Chen et al., ISPRS J. 2024, github.com/YZCU/OOTB (its readme gives the folders): ``car_1/groundtruth.txt``; the four
+corners of an oriented box a line, x1,y1,...,x4,y4. ``anno/car_1.txt`` holds attributes of the whole sequence and is not read.
 
-LaSOT's ``groundtruth.txt`` is as OTB's, and counts from 1 (its author in issue 14 of github.com/HengLan/LaSOT_Evaluation_Toolkit, but for 150
-later videos); a box of a size below 0 means there that the object is not in sight.
+LaSOT's ``groundtruth.txt`` is as OTB's, and counts from 1 (its author in issue 14 of github.com/HengLan/LaSOT_Evaluation_Toolkit,
+but for 150 later videos); a box of a size below 0 means there that the object is not in sight.
 
 The category is the folder's (car, plane, ship, train). There is one track, 1. SatSOT counts pixels from 0: in copies of its frames
-(github.com/liyangfan0/DOCPF) what moves lies there. Not confirmed: whether OOTB does; readers of it take the numbers as they stand, and so
-does this (``first_pixel`` says otherwise).
+(github.com/liyangfan0/DOCPF) what moves lies there. Not confirmed: whether OOTB does; readers of it take the numbers as they stand,
+and so does this (``first_pixel`` says otherwise).
 """
 
 from __future__ import annotations

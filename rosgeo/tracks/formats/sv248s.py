@@ -1,15 +1,15 @@
 """SV248S, single objects in satellite videos: ``01/annotations/000000.rect`` with ``.poly``, ``.state`` and ``.abs`` beside it.
 
-Layout: the data set's readme (github.com/xdai-dlgvv/SV248S; Li et al., IEEE GRSM 2022): ``.rect`` has left, top, width, height a line
-(numbers such as 157.500,174.600,6.700,9.700 in github.com/Wprofessor/SV248S_toolkit); ``.poly`` the points of a tight polygon a line;
-``.state`` a flag a line, 0 seen, 1 invisible, 2 occluded; ``.abs`` is JSON with ``details.class_name``. Frames are
+Layout: the data set's readme (github.com/xdai-dlgvv/SV248S; Li et al., IEEE GRSM 2022): ``.rect`` has left, top, width, height a
+line (numbers such as 157.500,174.600,6.700,9.700 in github.com/Wprofessor/SV248S_toolkit); ``.poly`` the points of a tight polygon
+a line; ``.state`` a flag a line, 0 seen, 1 invisible, 2 occluded; ``.abs`` is JSON with ``details.class_name``. Frames are
 ``sequences/000000/000001.tiff``, from 1.
 
-Every row of ``.rect`` is kept with its box, also where the object is hidden: the column ``state`` tells. The polygon is kept as text (WKT)
-in the column ``poly``; where there is no ``.rect`` the boxes are the envelopes of the polygons. The toolkit has the
-boxes of a sequence as ``01_000000.txt``. There is one track, 1. Not confirmed:
-whether the first pixel is 0 or 1 (taken as 0, since boxes begin at 0; ``first_pixel`` says otherwise), and whether the points of ``.poly`` stand in
-parentheses, as the readme writes them: they are read with and without.
+Every row of ``.rect`` is kept with its box, also where the object is hidden: the column ``state`` tells. The polygon is kept as
+text (WKT) in the column ``poly``; where there is no ``.rect`` the boxes are the envelopes of the polygons. The toolkit has the
+boxes of a sequence as ``01_000000.txt``. There is one track, 1. Not confirmed: whether the first pixel is 0 or 1 (taken as 0, since
+boxes begin at 0; ``first_pixel`` says otherwise), and whether the points of ``.poly`` stand in parentheses, as the readme writes
+them: they are read with and without.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """UAVDT: ``M0203_gt_whole.txt`` and ``M0203_gt.txt`` of vehicles seen from drones.
 
-Layout (Du et al., The Unmanned Aerial Vehicle Benchmark, ECCV 2018; the readme of its toolkit): ``gt_whole`` has ``frame_index,target_id,
-bbox_left,bbox_top,bbox_width,bbox_height,out-of-view,occlusion,object_category`` with categories 1 car, 2 truck, 3 bus; ``gt`` and
-``gt_ignore`` have 1, -1, -1, -1 after the box. Pixels from 0: over all 50 sequences of 1024 x 540 pixels many boxes begin at 0 and right ends
-pile up at 1023. Frames from 1.
+Layout (Du et al., The Unmanned Aerial Vehicle Benchmark, ECCV 2018; the readme of its toolkit): ``gt_whole`` has
+``frame_index,target_id, bbox_left,bbox_top,bbox_width,bbox_height,out-of-view,occlusion,object_category`` with categories 1 car, 2
+truck, 3 bus; ``gt`` and ``gt_ignore`` have 1, -1, -1, -1 after the box. Pixels from 0: over all 50 sequences of 1024 x 540 pixels
+many boxes begin at 0 and right ends pile up at 1023. Frames from 1.
 """
 
 from __future__ import annotations

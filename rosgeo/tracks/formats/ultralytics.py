@@ -1,12 +1,12 @@
 """Ultralytics ``save_txt``: a folder of ``CLIP_FRAME.txt``, as ``yolo track save_txt=True`` writes it.
 
-Layout: docs.ultralytics.com, ``Results.save_txt``: a line is ``class x_center y_center width height``, parts of the picture's width and height, then
-the confidence where ``save_conf`` is on, then the track's id; of a segmentation model ``class x1 y1 x2 y2 ...`` instead, of which the
-envelope is the box. A frame without objects has no file. Frames are numbered from 1 in the names of files. The size of the
-picture is in none of them: ``rosgeo video`` takes that of the frames, else ``--size`` says it.
+Layout: docs.ultralytics.com, ``Results.save_txt``: a line is ``class x_center y_center width height``, parts of the picture's width
+and height, then the confidence where ``save_conf`` is on, then the track's id; of a segmentation model ``class x1 y1 x2 y2 ...``
+instead, of which the envelope is the box. A frame without objects has no file. Frames are numbered from 1 in the names of files.
+The size of the picture is in none of them: ``rosgeo video`` takes that of the frames, else ``--size`` says it.
 
-Six numbers end in an id where that is whole, and in a confidence where it is not. Rows without an id belong to no track (id -1). Names of
-classes are read from ``classes.txt`` in the folder, one a line, from 0.
+Six numbers end in an id where that is whole, and in a confidence where it is not. Rows without an id belong to no track (id -1).
+Names of classes are read from ``classes.txt`` in the folder, one a line, from 0.
 """
 
 from __future__ import annotations

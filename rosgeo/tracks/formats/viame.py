@@ -1,13 +1,14 @@
 """VIAME's CSV and DIVE's JSON, of Kitware's annotation tools.
 
-``viame`` (viame.readthedocs.io, detection file conversions; kitware.github.io/dive, data formats): a row is ``track, name of the picture or time, frame,
-left, top, right, bottom, confidence, length`` (-1 for none), then pairs of species and confidence, then fields such as ``(poly) x y x y ...``,
-``(atr) name value`` and ``(trk-atr) name value``; lines that begin with # are comments. The best pair is the row's category and score. Polygons
-are kept as text (WKT) in the column ``poly``, attributes as columns; other fields and further pairs are not read.
+``viame`` (viame.readthedocs.io, detection file conversions; kitware.github.io/dive, data formats): a row is ``track, name of the
+picture or time, frame, left, top, right, bottom, confidence, length`` (-1 for none), then pairs of species and confidence, then
+fields such as ``(poly) x y x y ...``, ``(atr) name value`` and ``(trk-atr) name value``; lines that begin with # are comments. The
+best pair is the row's category and score. Polygons are kept as text (WKT) in the column ``poly``, attributes as columns; other
+fields and further pairs are not read.
 
-``dive`` (the same page): ``tracks`` by id with ``confidencePairs`` and ``features``, each with ``frame``, ``bounds`` [left, top, right, bottom] and
-``interpolate``: from such a feature the box goes to the next one on the straight way; these rows have False in the column ``keyframe``.
-A feature without ``bounds`` is a row without a box; of one with a ``rotation`` the box is the envelope.
+``dive`` (the same page): ``tracks`` by id with ``confidencePairs`` and ``features``, each with ``frame``, ``bounds`` [left, top,
+right, bottom] and ``interpolate``: from such a feature the box goes to the next one on the straight way; these rows have False in
+the column ``keyframe``. A feature without ``bounds`` is a row without a box; of one with a ``rotation`` the box is the envelope.
 
 Frames and pixels count from 0.
 """
@@ -18,6 +19,7 @@ import csv
 import math
 import re
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +163,7 @@ def _track(where: str, name: str, track: dict[str, Any], before: int) -> Iterato
     keys = [_feature(f"{where}, feature {n}", f) for n, f in enumerate(features, 1)]
     keys.sort(key=lambda k: k[0])
     line = before
-    for (frame, box, attributes, goes_on), following in zip(keys, [*keys[1:], None], strict=True):
+    for (frame, box, attributes, goes_on), following in zip_longest(keys, keys[1:]):
         line += 1
         columns = {**own, **attributes, "keyframe": True}
         yield TrackRow(frame, str(number), _envelope(box, attributes), line, columns, where=f"{where}, frame {frame}")

@@ -1,9 +1,10 @@
 """VisDrone: ``annotations/uav0000013_00000_v.txt`` of its video and tracking sets.
 
-Layout: github.com/VisDrone/VisDrone2018-MOT-toolkit, README: ``frame_index,target_id,bbox_left,bbox_top,bbox_width,bbox_height,score,
-object_category,truncation,occlusion``; a score of 0 is a box that the evaluation leaves out, categories are 0 (region to ignore) to 11
-(others), truncation 0 or 1, occlusion 0 to 2; of results both are -1. Pixels from 0 ("the coordinates of the top left in txt are from 0
-not 1", pull request 2 of VisDrone2018-VID-toolkit), frames from 1.
+Layout: github.com/VisDrone/VisDrone2018-MOT-toolkit, README:
+``frame_index,target_id,bbox_left,bbox_top,bbox_width,bbox_height,score, object_category,truncation,occlusion``; a score of 0 is a
+box that the evaluation leaves out, categories are 0 (region to ignore) to 11 (others), truncation 0 or 1, occlusion 0 to 2; of
+results both are -1. Pixels from 0 ("the coordinates of the top left in txt are from 0 not 1", pull request 2 of
+VisDrone2018-VID-toolkit), frames from 1.
 """
 
 from __future__ import annotations

@@ -2,13 +2,13 @@
 
 The data set (Yin et al., Detecting and Tracking Small and Dense Moving Objects in Satellite Videos, arXiv 2111.12960;
 github.com/QingyongHu/VISO) documents no layout. What is read here is what an independent reader of it documents
-(github.com/cosmosindex/esa_dlstem, datasets/viso.py): two layouts by category. Cars and trains: ``frame,id,x,y,w,h,conf,class,r1,r2``
-parted by commas. Planes and ships: ``frame id x1 y1 x2 y2 r1 r2 r3 r4`` parted by spaces, corners instead of sizes. The category is the
-folder's. Outside those folders a file parted by spaces can be VISO's or a tracker's with sizes, where corners fit in every row: the user is
-asked then.
+(github.com/cosmosindex/esa_dlstem, datasets/viso.py): two layouts by category. Cars and trains:
+``frame,id,x,y,w,h,conf,class,r1,r2`` parted by commas. Planes and ships: ``frame id x1 y1 x2 y2 r1 r2 r3 r4`` parted by spaces,
+corners instead of sizes. The category is the folder's. Outside those folders a file parted by spaces can be VISO's or a tracker's
+with sizes, where corners fit in every row: the user is asked then.
 
-Not confirmed: whether the first pixel is 0 or 1 (taken as 0; ``first_pixel`` says otherwise), what the r columns mean (kept as r1, r2,
-...), and the XML of the detection part, whose layout no source showed; plain Pascal VOC XML is read as ``satmtb``.
+Not confirmed: whether the first pixel is 0 or 1 (taken as 0; ``first_pixel`` says otherwise), what the r columns mean (kept as r1,
+r2, ...), and the XML of the detection part, whose layout no source showed; plain Pascal VOC XML is read as ``satmtb``.
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
 """Pascal VOC's XML, a file a frame: ImageNet VID, roLabelImg, and plain files.
 
-``imagenet-vid`` (Russakovsky et al., ILSVRC, IJCV 2015): ``Annotations/VID/.../ILSVRC2015_val_00030000/000000.xml``, an ``object`` has ``trackid``,
-``name``, ``bndbox``, ``occluded`` and ``generated``; frames are numbered from 000000, pixels from 0 (boxes begin at 0; readers such as
-MMTracking's take the numbers as they stand).
+``imagenet-vid`` (Russakovsky et al., ILSVRC, IJCV 2015): ``Annotations/VID/.../ILSVRC2015_val_00030000/000000.xml``, an ``object``
+has ``trackid``, ``name``, ``bndbox``, ``occluded`` and ``generated``; frames are numbered from 000000, pixels from 0 (boxes begin
+at 0; readers such as MMTracking's take the numbers as they stand).
 
-``rolabelimg`` (github.com/cgvict/roLabelImg): ``robndbox`` with ``cx``, ``cy``, ``w``, ``h`` and ``angle``, radians from the x axis towards y; pixels
-as drawn, from 0.
+``rolabelimg`` (github.com/cgvict/roLabelImg): ``robndbox`` with ``cx``, ``cy``, ``w``, ``h`` and ``angle``, radians from the x axis
+towards y; pixels as drawn, from 0.
 
-``voc`` (Everingham et al., The PASCAL Visual Object Classes Challenge, IJCV 2010): ``bndbox`` with ``xmin``, ``ymin``, ``xmax``, ``ymax``. "The
-top-left pixel in the image has coordinates (1, 1)", and ``xmax`` is the last pixel of the object; Detectron2 reads it so too. Objects belong
-to no track (id -1). Tools that write such files from pixels counted from 0 do not say so: ``first_pixel`` does.
+``voc`` (Everingham et al., The PASCAL Visual Object Classes Challenge, IJCV 2010): ``bndbox`` with ``xmin``, ``ymin``, ``xmax``,
+``ymax``. "The top-left pixel in the image has coordinates (1, 1)", and ``xmax`` is the last pixel of the object; Detectron2 reads
+it so too. Objects belong to no track (id -1). Tools that write such files from pixels counted from 0 do not say so: ``first_pixel``
+does.
 
 Every child of an ``object`` that is text is a column.
 """

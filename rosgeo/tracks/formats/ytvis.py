@@ -16,14 +16,23 @@ import numpy as np
 
 from rosgeo.errors import TracksError
 from rosgeo.tracks.build import make_tracks, track_ids, xywh_to_xyxy
-from rosgeo.tracks.json_source import checked_id, choose_video, has_keys, json_box, load_annotations, names_of_categories, scalars
+from rosgeo.tracks.json_source import (
+    checked_id,
+    choose_video,
+    has_keys,
+    json_box,
+    lists_left_out,
+    load_annotations,
+    names_of_categories,
+    scalars,
+)
 from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat, WriteOptions
 from rosgeo.tracks.targets import category_numbers, dropped_columns, frame_file_name, frames_from, numbered_tracks, refuse_doubles
 from rosgeo.tracks.values import Tracks
 
 __all__ = ["FORMAT"]
 
-_KNOWN = {"id", "track_id", "video_id", "category_id", "bboxes", "segmentations", "areas", "height", "width", "length"}
+_KNOWN = {"id", "track_id", "video_id", "category_id", "bboxes", "segmentations", "areas", "height", "width", "length", "scores"}
 
 
 def _recognise(path: Path) -> bool:
@@ -50,9 +59,12 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
         category = checked_id(path, f"annotation {number}", "category_id", entry.get("category_id"))
         track = _track(path, number, entry)
         shared = {"category": "" if category is None else categories.get(category, str(category)), **scalars(entry, _KNOWN)}
+        scores = entry.get("scores")
+        told = scores if isinstance(scores, list) and len(scores) == len(boxes) else None
         for place, box in enumerate(boxes):
             where = f"annotation {number}, frame {place}"
-            rows.append((number, place + first, track, json_box(path, where, box), shared))
+            own = shared if told is None else {**shared, "score": told[place]}
+            rows.append((number, place + first, track, json_box(path, where, box), own))
     keys = list(dict.fromkeys(k for r in rows for k in r[4]))
     return make_tracks(
         source=str(path),
@@ -63,6 +75,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
         lines=np.array([r[0] for r in rows], dtype=np.int64),
         first_frame=first,
         columns={k: [r[4].get(k) for r in rows] for k in keys},
+        unread=lists_left_out(data["annotations"], {"bboxes", "areas", "scores"}),
         frame_names={i + first: Path(name).name for i, name in enumerate(names)},
         error=lambda row, what: TracksError(f"{path}, annotation {rows[row][0]}: {what}"),
     )
@@ -77,6 +90,8 @@ def _track(path: Path, number: int, entry: dict[str, Any]) -> str:
 
 
 def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
+    import pandas as pd
+
     refuse_doubles(tracks, "ytvis")
     frames = frames_from(tracks, 0)
     ids, lost = numbered_tracks(tracks)
@@ -84,6 +99,7 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
     named = max((f - tracks.first_frame + 1 for f in tracks.frame_names), default=0)
     length = max(int(frames.max()) + 1 if len(frames) else 0, named)
     size = {} if options.size is None else {"height": options.size[0], "width": options.size[1]}
+    scores = pd.to_numeric(tracks.table["score"], errors="coerce").to_numpy(float) if "score" in tracks.table else None
     by_track: dict[int, dict[str, Any]] = {}
     changing = set()
     for i, (x, y, right, bottom) in enumerate(tracks.xyxy.tolist()):
@@ -91,6 +107,8 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
         entry = by_track.setdefault(int(ids[i]), {**fresh, "bboxes": [None] * length, "areas": [None] * length})
         if entry["category_id"] != classes[i]:
             changing.add(int(ids[i]))
+        if scores is not None:
+            entry.setdefault("scores", [None] * length)[frames[i]] = None if np.isnan(scores[i]) else float(scores[i])
         if np.isfinite(x):
             entry["bboxes"][frames[i]] = [x, y, right - x, bottom - y]
             entry["areas"][frames[i]] = (right - x) * (bottom - y)
@@ -105,7 +123,7 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
     path.write_text(json.dumps(data), encoding="utf-8")
     if changing:
         lost.append(f"changes of category within {len(changing)} tracks (the first is written)")
-    return [*lost, *dropped_columns(tracks, {"category"})]
+    return [*lost, *dropped_columns(tracks, {"category", "score"})]
 
 
 FORMAT = TrackFormat(

@@ -53,8 +53,8 @@ def write_cvat(
 
     Notes
     -----
-    Layout: docs.cvat.ai, XML annotation format. Frames and pixels count from 0. Where a track has no outline in its next frame, a shape with
-    ``outside="1"`` ends it, so that CVAT interpolates nothing. A track keeps its id where all of the clip are whole numbers.
+    Layout: docs.cvat.ai, XML annotation format. Frames and pixels count from 0. Where a track has no outline in its next frame, a shape
+    with ``outside="1"`` ends it, so that CVAT interpolates nothing. A track keeps its id where all of the clip are whole numbers.
     """
     masks = ClipMasks(outlines)
     clip = masks.clip
@@ -150,8 +150,8 @@ def write_yolo(outlines: ClipOutlines, folder: str | Path, *, overwrite: bool = 
 
     Notes
     -----
-    Layout: docs.ultralytics.com/datasets/segment: ``class x1 y1 x2 y2 ...``, parts of the picture; classes count from 0 by name, parts and holes
-    are joined by seams, as its own converter of COCO joins parts. Copy or link the frames into ``images`` beside ``labels``.
+    Layout: docs.ultralytics.com/datasets/segment: ``class x1 y1 x2 y2 ...``, parts of the picture; classes count from 0 by name, parts and
+    holes are joined by seams, as its own converter of COCO joins parts. Copy or link the frames into ``images`` beside ``labels``.
     The layout has no tracks: ``tracks.json`` tells the track of each line.
     """
     clip = outlines.clip

@@ -111,14 +111,16 @@ def write_mots(outlines: ClipOutlines, folder: str | Path, *, overwrite: bool = 
     Notes
     -----
     ``FOLDER/CLIP/gt/gt.txt`` holds lines ``time_frame id class_id img_height img_width rle``, frames counted from 1 by their place in the
-    clip, as in MOTSChallenge; ``FOLDER/CLIP/instances/FRAME.png`` the id of each pixel, ``labels.txt`` beside them the classes, for Datumaro
-    (``mots_png``); ``seqinfo.ini`` what tools of MOTChallenge read: its rate is rounded to a whole number, and its ``imDir`` is where they look
-    for the frames, which are not copied: link them there as ``img1/000001.png`` and so on.
+    clip, as in MOTSChallenge; ``FOLDER/CLIP/instances/FRAME.png`` the id of each pixel, ``labels.txt`` beside them the classes, for
+    Datumaro (``mots_png``); ``seqinfo.ini`` what tools of MOTChallenge read: its rate is rounded to a whole number, and its ``imDir`` is
+    where they look for the frames, which are not copied: link them there as ``img1/000001.png`` and so on.
+
     An id is 1000 x class + instance. ``car`` is class 1 and ``pedestrian`` 2, as the format has it; others are numbered from 3 by name,
     without 10, which is the format's region to ignore. The evaluation of MOTS counts cars and pedestrians alone: of objects without a
-    class, or of other classes, it sees none (`mots_classes_unseen`). An instance is the track's id where all ids of its class are whole numbers from 1
-    to 999; else tracks are numbered by id. ``tracks.json`` tells track and class of each id. The format lets no two objects share a
-    pixel: where they overlap the smaller one is in front (`paint`). Source: vision.rwth-aachen.de/page/mots.
+    class, or of other classes, it sees none (`mots_classes_unseen`). An instance is the track's id where all ids of its class are whole
+    numbers from 1 to 999; else tracks are numbered by id. ``tracks.json`` tells track and class of each id, and the rate as it is. The
+    format lets no two objects share a pixel: where they overlap the smaller one is in front (`paint`). Source:
+    vision.rwth-aachen.de/page/mots.
     """
     target = clip_folder(folder, outlines.clip)
     stems = frame_stems(outlines.clip, target)
@@ -208,7 +210,7 @@ def mots_classes_unseen(categories: Iterable[str]) -> str:
         return ""
     listed = ", ".join(sorted(names)[:5])
     return (
-        f"no object is of a class that evaluations of MOTS know ({' or '.join(_MOTS_CLASSES)}): those of {listed} get class 3 and up, which "
+        f"no object is of a class that evaluations of MOTS know ({' or '.join(_MOTS_CLASSES)}): {listed} get class 3 and up, which "
         "TrackEval leaves out; give the tracks one of those classes, or write COCO or YouTube-VIS JSON"
     )
 
