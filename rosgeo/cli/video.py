@@ -266,8 +266,8 @@ def _summary(run: VideoRun, target: str, sets: dict[str, str], left_out: dict[st
     counts = ", ".join(f"{n} {status}" for status, n in sorted(record["counts"].items(), key=lambda item: -item[1]))
     frames = f"{record['frames']['count']} frame{'s' * (record['frames']['count'] != 1)}"
     click.echo(f"{frames}, {record['objects']} boxes: {counts}; {record['seconds']:.1f} s with {record['model']['name']}")
-    click.echo("; ".join(["Tracks: " + record["inputs"]["format"], *filter(None, [record["inputs"]["origin"]])]))
     click.echo(f"Numbers: {record['frames']['numbers']}")
+    click.echo("; ".join(["Tracks: " + record["inputs"]["format"], *filter(None, [record["inputs"]["origin"]])]))
     if "rosgeo_interpolated" in result:
         click.echo(f"Interpolated: {int(result['rosgeo_interpolated'].sum())} boxes")
     click.echo(f"Do not fit their track: {int(result['rosgeo_outlier'].sum())} outlines (rosgeo_outlier)")

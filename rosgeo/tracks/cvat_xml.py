@@ -51,7 +51,7 @@ def write_cvat_video(path: Path, meta: str, tracks: list[TrackShapes], length: i
             for frame in sorted(track.shapes):
                 tag, attributes = track.shapes[frame]
                 file.write(_shape(tag, frame, 0, attributes))
-                if frame + 1 not in track.shapes and frame + 1 < length:
+                if tag != "mask" and frame + 1 not in track.shapes and frame + 1 < length:
                     file.write(_shape(tag, frame + 1, 1, attributes))
             file.write("  </track>\n")
         file.write("</annotations>\n")

