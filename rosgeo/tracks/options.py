@@ -60,11 +60,12 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class WriteOptions:
-    """What a target may need that `Tracks` does not hold. See `rosgeo.tracks.write.write_tracks`."""
+    """What a target may need that `Tracks` does not hold. See `rosgeo.tracks.write.write_tracks`; `target` is its path, for messages."""
 
     size: tuple[int, int] | None = None
     track: str | None = None
     name: str | None = None
+    target: str = ""
 
 
 @dataclass(frozen=True)

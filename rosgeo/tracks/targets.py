@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +20,7 @@ __all__ = [
     "FIRST_FRAME",
     "category_numbers",
     "dropped_columns",
+    "each_its_own",
     "frame_file_name",
     "frames_from",
     "has_box",
@@ -64,6 +67,20 @@ def numbered_tracks(tracks: Tracks) -> tuple[IntArray, list[str]]:
         return ids.to_numpy(dtype=np.int64), []
     codes, _ = pd.factorize(ids)
     return codes.astype(np.int64) + 1, ["names of tracks (numbered from 1 in order)"]
+
+
+def each_its_own(tracks: Tracks) -> tuple[Tracks, list[str]]:
+    """Tracks in which rows of no track (id -1) are each a track of its own, for targets that hold one row of a track in a frame."""
+    ids = tracks.table["track_id"].tolist()
+    alone = [i for i, track in enumerate(ids) if str(track) == "-1"]
+    if not alone:
+        return tracks, []
+    whole = all(isinstance(i, int) for i in ids)
+    following = itertools.count(max([0, *(i for i in ids if isinstance(i, int))]) + 1)
+    for i in alone:
+        ids[i] = next(following) if whole else f"alone {next(following)}"
+    table = tracks.table.assign(track_id=ids)
+    return replace(tracks, table=table), [f"that {len(alone)} rows are of no track (each is one of its own)"]
 
 
 def dropped_columns(tracks: Tracks, kept: set[str], *, corners: bool = False, names: bool = True) -> list[str]:

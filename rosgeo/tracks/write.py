@@ -83,4 +83,4 @@ def write_tracks(
     write = format_named(format).write
     assert write is not None
     with writing(target) as partial:
-        return write(tracks, partial, WriteOptions(size=size, track=track, name=name))
+        return write(tracks, partial, WriteOptions(size=size, track=track, name=name, target=str(path)))

@@ -291,6 +291,44 @@ def test_tracks_go_on_in_cvat(tmp_path: Path) -> None:
     assert (read.format, len(read), int(np.isfinite(read.xyxy[:, 0]).sum())) == ("cvat-video", 12, 11)
 
 
+class KitOfYouTubeVis:
+    """The reader of youtubevos/cocoapi, PythonAPI/pycocotools/ytvos.py: its index, ``getAnnIds`` and ``annToRLE``."""
+
+    def __init__(self, path: Path) -> None:
+        self.dataset = json.loads(path.read_text())
+        self.vids = {video["id"]: video for video in self.dataset["videos"]}
+        self.anns = {entry["id"]: entry for entry in self.dataset["annotations"]}
+
+    def ann_to_rle(self, entry: dict[str, Any], frame: int) -> Any:
+        video = self.vids[entry["video_id"]]
+        segmentation = entry["segmentations"][frame]
+        if isinstance(segmentation, list):
+            return coco_mask.merge(coco_mask.frPyObjects(segmentation, video["height"], video["width"]))
+        if isinstance(segmentation["counts"], list):
+            return coco_mask.frPyObjects(segmentation, video["height"], video["width"])
+        return segmentation
+
+
+def test_the_kit_of_youtube_vis_reads_its_set(tmp_path: Path) -> None:
+    """As its evaluation does, which sums intersections and unions over the frames: 1.0 against the truth."""
+    outlines = harbour()
+    write_ytvis(outlines, tmp_path / "ytvis.json")
+    kit, truth = KitOfYouTubeVis(tmp_path / "ytvis.json"), wanted(outlines)
+    assert {e["category_id"] for e in kit.anns.values()} <= {c["id"] for c in kit.dataset["categories"]}
+    for entry in kit.anns.values():
+        intersection = union = 0.0
+        for frame in range(len(kit.vids[entry["video_id"]]["file_names"])):
+            there = truth.get((frame, entry["track_id"]))
+            assert (entry["segmentations"][frame] is None) == (there is None)
+            if there is None:
+                continue
+            found = kit.ann_to_rle(entry, frame)
+            wanted_rle = coco_mask.encode(np.asfortranarray(there, dtype=np.uint8))
+            intersection += coco_mask.area(coco_mask.merge([found, wanted_rle], intersect=True))
+            union += coco_mask.area(coco_mask.merge([found, wanted_rle]))
+        assert intersection == union > 0
+
+
 def test_ultralytics_knows_the_classes(tmp_path: Path) -> None:
     write_yolo(harbour(), tmp_path)
     folder = tmp_path / "harbour"

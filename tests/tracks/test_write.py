@@ -183,7 +183,7 @@ def test_targets_that_cannot_hold_the_tracks(tmp_path: Path) -> None:
     two = tracks_of([(0, 1, [1, 2, 3, 4]), (2, 7, [1, 2, 3, 4])])
     with pytest.raises(OutputError, match=r"otb holds one track, and there are 2 \(1, 7, ...\); choose one with --track"):
         write_tracks(two, tmp_path / "out.txt", "otb")
-    assert write_tracks(two, tmp_path / "out.txt", "otb", track="7") == ["1 rows of other tracks"]
+    assert write_tracks(two, tmp_path / "out.txt", "otb", track="7") == ["the track's id", "1 rows of other tracks"]
     assert (tmp_path / "out.txt").read_text() == "NaN,NaN,NaN,NaN\nNaN,NaN,NaN,NaN\n2.0,3.0,2.0,2.0\n"
     other_doubled = tracks_of([(0, 1, [1, 2, 3, 4]), (0, 1, [1, 2, 3, 4]), (0, 7, [1, 2, 3, 4])])
     write_tracks(other_doubled, tmp_path / "out.txt", "otb", track="7", overwrite=True)
@@ -196,6 +196,30 @@ def test_targets_that_cannot_hold_the_tracks(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"files of mot end in \.txt"):
         write_tracks(two, tmp_path / "out.json", "mot")
     assert [p.name for p in tmp_path.iterdir()] == ["out.txt"]
+
+
+@pytest.mark.parametrize("format", ["ytvis", "cvat-video", "label-studio"])
+def test_rows_of_no_track_are_each_one_of_its_own(format: str, tmp_path: Path) -> None:
+    """Where a target holds one row of a track in a frame."""
+    source = read_tracks(TRACKS / "dota")
+    path = tmp_path / f"out{SUFFIX[format]}"
+    assert "that 3 rows are of no track (each is one of its own)" in write_tracks(source, path, format, size=SIZE)
+    read = read_tracks(path, format=format, size=SIZE)
+    there = np.isfinite(read.xyxy).all(axis=1)
+    assert sorted(read.table["track_id"][there].astype(str)) == ["1", "2", "3"]
+    np.testing.assert_allclose(sorted(read.xyxy[there].tolist()), sorted(source.xyxy.tolist()))
+
+
+def test_errors_of_targets_name_the_path_that_was_given(cli: Cli, tmp_path: Path) -> None:
+    for target, name, words in (
+        ("otb", "o.txt", "otb holds one track"),
+        ("label-studio", "o.json", "whose size is in no such file"),
+    ):
+        result = cli("convert", "tracks", TRACKS / "MOT-01", tmp_path / name, "--to", target)
+        assert result.exit_code == 2
+        assert result.output.startswith(f"Error: {tmp_path / name}: ")
+        assert words in result.output
+        assert ".rosgeo-" not in result.output
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from rosgeo.tracks.cvat_xml import TrackShapes, cvat_meta, write_cvat_video
 from rosgeo.tracks.json_source import one_of
 from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat, WriteOptions
 from rosgeo.tracks.rows import NO_BOX, TrackRow, tracks_of_rows
-from rosgeo.tracks.targets import dropped_columns, frames_from, has_box, numbered_tracks, refuse_doubles
+from rosgeo.tracks.targets import dropped_columns, each_its_own, frames_from, has_box, numbered_tracks, refuse_doubles
 from rosgeo.tracks.values import Tracks
 from rosgeo.tracks.xml_source import XmlSource, first_tags, read_xml
 
@@ -160,6 +160,7 @@ def _points(source: XmlSource, shape: ET.Element) -> np.ndarray:
 
 
 def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
+    tracks, alone = each_its_own(tracks)
     refuse_doubles(tracks, "cvat-video", has_box(tracks))
     frames = frames_from(tracks, 0)
     ids, lost = numbered_tracks(tracks)
@@ -182,7 +183,11 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
         lost.append(f"{int((~there).sum())} rows without a box")
     if changing:
         lost.append(f"changes of category within {len(changing)} tracks (the first is written)")
-    return [*lost, *dropped_columns(tracks, {"category", "occluded"} if "occluded" in tracks.table else {"category"}, names=False)]
+    return [
+        *lost,
+        *alone,
+        *dropped_columns(tracks, {"category", "occluded"} if "occluded" in tracks.table else {"category"}, names=False),
+    ]
 
 
 def _flags(tracks: Tracks) -> list[int]:

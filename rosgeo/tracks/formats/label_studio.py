@@ -28,7 +28,7 @@ from rosgeo.tracks.key_frames import between
 from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat, WriteOptions
 from rosgeo.tracks.picture_size import picture_size
 from rosgeo.tracks.rows import NO_BOX, TrackRow, tracks_of_rows
-from rosgeo.tracks.targets import dropped_columns, frames_from, has_box, refuse_doubles
+from rosgeo.tracks.targets import dropped_columns, each_its_own, frames_from, has_box, refuse_doubles
 from rosgeo.tracks.values import Tracks
 
 __all__ = ["FORMAT"]
@@ -49,7 +49,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
         raise TracksError(f"{path} holds no task; expected an export of Label Studio")
     task = tasks[names.index(one_of(path, names, options.sequence, "tasks"))]
     results, unread = _results(path, task)
-    height, width = picture_size(path, options, _LABEL)
+    height, width = picture_size(path, options.size, _LABEL)
     rows = [row for n, result in enumerate(results, 1) for row in _region(f"{path}, region {n}", result, n, (width, height))]
     return tracks_of_rows(
         rows, source=str(path), format="label-studio", first_pixel=options.pixel, first_frame=options.frame(1), unread=unread
@@ -119,9 +119,10 @@ def _in_pixels(box: list[float], size: tuple[int, int]) -> tuple[Any, Any]:
 
 
 def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
+    tracks, alone = each_its_own(tracks)
     there = has_box(tracks)
     refuse_doubles(tracks, "label-studio", there)
-    height, width = picture_size(path, ReadOptions(size=options.size), _LABEL)
+    height, width = picture_size(Path(options.target), options.size, _LABEL)
     frames = frames_from(tracks, 1)
     length = max([int(frames.max()) if len(frames) else 0, *(f - tracks.first_frame + 1 for f in tracks.frame_names)])
     names = tracks.table["category"].fillna("").astype(str).tolist() if "category" in tracks.table else [""] * len(tracks)
@@ -149,7 +150,7 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
     lost = [] if there.all() else [f"{int((~there).sum())} rows without a box"]
     if changing:
         lost.append(f"changes of category within {len(changing)} tracks (the first is written)")
-    return [*lost, *dropped_columns(tracks, {"category", "keyframe"}, names=False)]
+    return [*lost, *alone, *dropped_columns(tracks, {"category", "keyframe"}, names=False)]
 
 
 def _key_frame(box: list[float], frame: int, size: tuple[int, int]) -> dict[str, Any]:

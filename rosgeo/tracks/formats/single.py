@@ -98,7 +98,7 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
         if ids.nunique() > 1:
             listed = ", ".join(ids.unique()[:5])
             raise OutputError(
-                f"{path}: otb holds one track, and there are {ids.nunique()} ({listed}, ...); choose one with --track"
+                f"{options.target}: otb holds one track, and there are {ids.nunique()} ({listed}, ...); choose one with --track"
             )
         chosen = np.ones(len(tracks), dtype=bool)
     else:
@@ -112,7 +112,8 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
         if np.isfinite(x):
             lines[place] = ",".join(repr(v) for v in (x + 1, y + 1, right - x, bottom - y))
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    lost = [] if chosen.all() else [f"{int((~chosen).sum())} rows of other tracks"]
+    lost = [] if set(ids[chosen]) <= {"1"} else ["the track's id"]
+    lost += [] if chosen.all() else [f"{int((~chosen).sum())} rows of other tracks"]
     return [*lost, *dropped_columns(tracks, set(), names=False)]
 
 

@@ -63,7 +63,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
     files = _files(folder)
     if not files:
         raise TracksError(f"{path} holds no files CLIP_FRAME.txt; expected one for each frame with {_EXPECTED}")
-    height, width = picture_size(path, options, _LABEL)
+    height, width = picture_size(path, options.size, _LABEL)
     clips = list(dict.fromkeys(_clip(f) for f in files))
     clip = one_of(path, clips, options.sequence, "clips")
     names = _class_names(folder)

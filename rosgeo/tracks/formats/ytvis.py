@@ -27,7 +27,15 @@ from rosgeo.tracks.json_source import (
     scalars,
 )
 from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat, WriteOptions
-from rosgeo.tracks.targets import category_numbers, dropped_columns, frame_file_name, frames_from, numbered_tracks, refuse_doubles
+from rosgeo.tracks.targets import (
+    category_numbers,
+    dropped_columns,
+    each_its_own,
+    frame_file_name,
+    frames_from,
+    numbered_tracks,
+    refuse_doubles,
+)
 from rosgeo.tracks.values import Tracks
 
 __all__ = ["FORMAT"]
@@ -92,6 +100,7 @@ def _track(path: Path, number: int, entry: dict[str, Any]) -> str:
 def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
     import pandas as pd
 
+    tracks, alone = each_its_own(tracks)
     refuse_doubles(tracks, "ytvis")
     frames = frames_from(tracks, 0)
     ids, lost = numbered_tracks(tracks)
@@ -123,7 +132,7 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
     path.write_text(json.dumps(data), encoding="utf-8")
     if changing:
         lost.append(f"changes of category within {len(changing)} tracks (the first is written)")
-    return [*lost, *dropped_columns(tracks, {"category", "score"})]
+    return [*lost, *alone, *dropped_columns(tracks, {"category", "score"})]
 
 
 FORMAT = TrackFormat(
