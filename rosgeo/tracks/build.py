@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ import numpy.typing as npt
 from rosgeo.errors import TracksError, TracksWarning
 from rosgeo.tracks.values import BOX_COLUMNS, Tracks
 from rosgeo.types import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "RESERVED",
@@ -117,13 +120,7 @@ def make_tracks(
     table = pd.DataFrame({"frame": np.asarray(frame, dtype=np.int64), "track_id": track_id})
     for name, values in zip(BOX_COLUMNS, boxes.T, strict=True):
         table[name] = values
-    taken = {str(c) for c in table.columns}
-    for name, values in _ordered(columns or {}):
-        free = name
-        while free in taken:
-            free = f"source_{free}"
-        taken.add(free)
-        table[free] = values
+    _add_columns(table, columns or {})
     if corners is not None:
         corners = np.array(corners, dtype=np.float64).reshape(len(frame), 4, 2)
         corners[~np.isfinite(corners).all(axis=(1, 2)) | unusable] = np.nan
@@ -138,6 +135,16 @@ def make_tracks(
         unread=tuple(unread),
         by_line=by_line,
     )
+
+
+def _add_columns(table: pd.DataFrame, columns: Mapping[str, Any]) -> None:
+    taken = {str(c) for c in table.columns}
+    for name, values in _ordered(columns):
+        free = name
+        while free in taken:
+            free = f"source_{free}"
+        taken.add(free)
+        table[free] = values
 
 
 def _without_unusable(boxes: FloatArray, about: Callable[[int, str], TracksError]) -> BoolArray:

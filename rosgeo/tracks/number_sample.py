@@ -15,7 +15,7 @@ from rosgeo.types import BoolArray, FloatArray
 
 __all__ = ["NumberSample", "most", "sample_numbers", "within"]
 
-_MOST_BYTES = 8 << 20
+_MOST_BYTES = 2 << 20
 _LEAST_SHARE = 0.5
 
 
@@ -45,7 +45,7 @@ class NumberSample:
 
 
 def sample_numbers(path: Path) -> NumberSample | None:
-    """The rows of a file, of a large one those of its first 8 MB; None where fewer than half of its lines are such rows.
+    """The rows of a file, of a large one those of its first 2 MB; None where fewer than half of its lines are such rows.
 
     So that a few bad lines, wherever they are, do not hide what a file is.
     """

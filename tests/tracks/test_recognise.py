@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -52,6 +53,8 @@ def write(path: Path, *lines: str) -> Path:
         # A stream's number in the last column, as YOLOv5's trackers write.
         (["1 1 4 2 25 14 -1 -1 -1 0", "2 1 5 3 25 14 -1 -1 -1 0"], "mot"),
         (["1,1,976,904,976,858,859,858,859,904,-1,0,1"], "mmot"),
+        # A thin one, turned by half a right angle.
+        (["1,1,100,100,170,170,166,174,96,104,-1,0,1"], "mmot"),
         (["1,1,154.0,478.5,39.8,18.8,1.118,1,10,1"], "boxmot"),
         (["1,1,154.0,478.5,39.8,18.8,1.118,0.93,10"], "boxmot"),
         (["1,0,593,43,174,190,0,0,0,0", "98,0,808,1,47,22,1,4,0,0"], "visdrone"),
@@ -106,6 +109,8 @@ def test_neighbours_tell_the_origin(tmp_path: Path) -> None:
         (["1,1,10,20,30,40,0.7,4,-1,-1"], ("visdrone", "mot")),
         # Camera, track, frame, and a box; or frame, track, box, confidence, class, visibility.
         (["1 7 1 10 20 30 40 1 1"], ("aicity", "mot")),
+        # An angle and a confidence; or a confidence above 1 and a class.
+        (["1,1,154.0,478.5,39.8,18.8,1.118,1,1"], ("boxmot", "mot")),
         # Corners or sizes, parted by spaces.
         (["1 1 100 200 140 230 1 -1 -1 -1"], ("viso", "mot")),
     ],
@@ -248,6 +253,16 @@ def test_the_size_of_the_picture_is_asked_for() -> None:
     for name in ("ultralytics", "label_studio/export.json"):
         with pytest.raises(OptionError, match=r"tells boxes as parts of the picture.*--size WIDTHxHEIGHT"):
             read_tracks(TRACKS / name)
+
+
+def test_the_short_export_of_label_studio(tmp_path: Path) -> None:
+    """JSON_MIN has the regions under the name of their control, and no ids."""
+    region = json.loads((TRACKS / "label_studio" / "export.json").read_text())[0]["annotations"][0]["result"][0]["value"]
+    file = tmp_path / "min.json"
+    file.write_text(json.dumps([{"video": "clip.mp4", "id": 1, "box": [region], "annotator": 1}]))
+    short, long = (read_tracks(path, size=SIZE) for path in (file, TRACKS / "label_studio" / "export.json"))
+    np.testing.assert_array_equal(short.xyxy, long.xyxy)
+    assert set(short.table["track_id"]) == {1}
 
 
 def test_cameras_of_one_file(tmp_path: Path) -> None:

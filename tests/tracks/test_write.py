@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from rosgeo.errors import OptionError, OutputError, TracksError
 from rosgeo.tracks.build import make_tracks
 from rosgeo.tracks.formats.registry import TARGETS, recognise
 from rosgeo.tracks.match import number_frames
+from rosgeo.tracks.mot_rules import mot_candidates
 from rosgeo.tracks.read import read_tracks
 from rosgeo.tracks.values import Tracks
 from rosgeo.tracks.write import write_tracks
@@ -119,6 +121,25 @@ def test_a_written_file_is_recognised(format: str, tmp_path: Path) -> None:
     found = recognise(path)
     assert found is not None
     assert found.name == format
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_what_is_written_as_mot_is_never_taken_for_another(data: st.DataObject, tmp_path: Path) -> None:
+    """Whatever its scores, classes and visibilities: it is read as mot, or the user is asked."""
+    tracks = data.draw(some_tracks())
+    count = len(tracks)
+    table = tracks.table.assign(
+        score=data.draw(st.lists(st.floats(-1, 100), min_size=count, max_size=count)),
+        category=[str(v) for v in data.draw(st.lists(st.integers(0, 12), min_size=count, max_size=count))],
+        visibility=data.draw(st.lists(st.sampled_from([0, 0.25, 1]), min_size=count, max_size=count)),
+    )
+    path = tmp_path / "out.txt"
+    write_tracks(replace(tracks, table=table), path, "mot", overwrite=True)
+    sample = path.read_text()
+    if not any(abs(v) > 1 for line in sample.splitlines() for v in map(float, line.split(",")[2:6])):
+        return
+    assert "mot" in mot_candidates(path)
 
 
 def test_pycocotools_reads_the_same_boxes(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ postprocessing/video.py: a list of tasks with ``annotations``, whose results of 
 of key frames (``frame`` from 1, ``enabled``, ``x``, ``y``, ``width``, ``height`` in percent of the picture, ``rotation`` in degrees
 clockwise about the top-left corner), ``labels`` and ``framesCount``. From a key frame that is enabled the box goes on to the next
 one, in between on the straight way, and after the last one it stays to ``framesCount``; the key frame where it is switched off
-still has it. Such rows have False in the column ``keyframe``.
+still has it. Such rows have False in the column ``keyframe``. The short export (JSON_MIN) is read too; its regions have no ids and
+are numbered.
 
 The size of the picture is not in the file: ``rosgeo video`` takes that of the frames, else ``--size`` says it. As a target every
 row is a key frame, and gaps are switched off.
@@ -34,11 +35,14 @@ from rosgeo.tracks.values import Tracks
 __all__ = ["FORMAT"]
 
 _LABEL = "Label Studio video"
+_ANSWERS = ("annotations", "completions", "predictions")
 _BOX = ("x", "y", "width", "height", "rotation")
 
 
 def _recognise(path: Path) -> bool:
-    return path.is_file() and has_keys(path, "videorectangle", "sequence", listed=True)
+    return path.is_file() and any(
+        has_keys(path, key, "sequence", "enabled", listed=True) for key in ("videorectangle", "framesCount")
+    )
 
 
 def _read(path: Path, options: ReadOptions) -> Tracks:
@@ -57,19 +61,29 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
 
 
 def _name(task: dict[str, Any], number: int) -> str:
-    video = next((str(v) for v in (task.get("data") or {}).values() if isinstance(v, str)), "")
+    data = task.get("data")
+    told = data if isinstance(data, dict) else {k: v for k, v in task.items() if k in ("video", "video_url")}
+    video = next((v for v in told.values() if isinstance(v, str)), "")
     return Path(video).name or str(task.get("id", number))
 
 
 def _results(path: Path, task: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
     """The tracked boxes of the first annotation of a task, else of its first prediction; and what else it has, in words."""
-    told = [a for key in ("annotations", "completions", "predictions") for a in task.get(key) or [] if isinstance(a, dict)]
+    if not any(key in task for key in _ANSWERS):
+        return _of_short_export(task), []
+    told = [a for key in _ANSWERS for a in task.get(key) or [] if isinstance(a, dict)]
     told = [a for a in told if not a.get("was_cancelled")]
     listed = expect(told[0].get("result", []), list, f'{path}: "result"', "a list of regions") if told else []
     found = [r for r in listed if isinstance(r, dict) and r.get("type") == "videorectangle"]
     unread = [f"{len(told) - 1} further annotations of the task"] if len(told) > 1 else []
     others = len(listed) - len(found)
     return found, [*unread, *([f"{others} results of other types"] if others else [])]
+
+
+def _of_short_export(task: dict[str, Any]) -> list[dict[str, Any]]:
+    """The regions of JSON_MIN, where a task holds lists of values under the names of its controls."""
+    values = [v for entry in task.values() if isinstance(entry, list) for v in entry]
+    return [{"value": v} for v in values if isinstance(v, dict) and "sequence" in v]
 
 
 def _region(where: str, result: dict[str, Any], number: int, size: tuple[int, int]) -> Iterator[TrackRow]:

@@ -46,7 +46,7 @@ def _fields(line: str) -> list[str]:
 
 def _numbers(fields: list[str]) -> list[float] | None:
     """Track, frame, box, confidence and length of a row; None where it is none."""
-    if len(fields) < _LEAST or field_numbers([fields[1] or "x"]) is not None:
+    if len(fields) < _LEAST:
         return None
     numbers = field_numbers([fields[0], *fields[2:_LEAST]])
     return numbers if numbers is not None and numbers[0].is_integer() and numbers[1].is_integer() else None
@@ -56,8 +56,10 @@ def _recognise(path: Path) -> bool:
     lines = first_lines(path, 200) if path.is_file() else []
     if lines and lines[0].startswith("# 1: Detection or Track-id"):
         return True
-    rows = [line for line in lines if not line.startswith("#")]
-    return bool(rows) and 2 * sum("," in line and _numbers(_fields(line)) is not None for line in rows) >= len(rows)
+    rows = [_fields(line) for line in lines if "," in line and not line.startswith("#")]
+    # A number for the picture's name would be a row of numbers as any other.
+    ours = [r for r in rows if _numbers(r) is not None and field_numbers([r[1] or "x"]) is None]
+    return bool(ours) and 2 * len(ours) >= sum(not line.startswith("#") for line in lines)
 
 
 def _read(path: Path, options: ReadOptions) -> Tracks:
