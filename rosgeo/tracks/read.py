@@ -100,7 +100,7 @@ def read_tracks(
         size=size,
     )
     if format is not None:
-        return _read(source, format_named(format), options)
+        return _read_as_told(source, format_named(format), options)
     candidate = source / sequence if sequence is not None and source.is_dir() and (source / sequence).is_dir() else source
     found = recognise(candidate)
     if found is None:
@@ -112,6 +112,20 @@ def read_tracks(
         raise TracksError(
             f"{error}. Recognised as {told}; if it is another format, name that: --from (of rosgeo video: --format)"
         ) from error
+
+
+def _read_as_told(path: Path, format: TrackFormat, options: ReadOptions) -> Tracks:
+    """Read in a format that the user named; where that fails the error names the one that is recognised."""
+    try:
+        return _read(path, format, options)
+    except TracksError as error:
+        try:
+            found = recognise(path)
+        except TracksError:
+            found = None
+        if found is None or found is format:
+            raise
+        raise TracksError(f"{error}. It looks like {found.name} ({found.label})") from error
 
 
 def _read(path: Path, format: TrackFormat, options: ReadOptions) -> Tracks:

@@ -255,6 +255,39 @@ def test_the_size_of_the_picture_is_asked_for() -> None:
             read_tracks(TRACKS / name)
 
 
+@pytest.mark.parametrize(
+    ("lines", "tracks", "scores", "box"),
+    [
+        # A confidence of 1 among others is no id.
+        (["0 0.5 0.5 0.2 0.2 1", "0 0.5 0.5 0.2 0.2 0.75"], [-1, -1], [1, 0.75], [256, 192, 384, 288]),
+        (["0 0.5 0.5 0.2 0.2 1", "0 0.5 0.5 0.2 0.2 2"], [1, 2], None, [256, 192, 384, 288]),
+        (["0 0.5 0.5 0.2 0.2 0.75 1"], [1], [0.75], [256, 192, 384, 288]),
+        # The second has no track yet.
+        (["0 0.5 0.5 0.2 0.2 0.75 1", "0 0.5 0.5 0.2 0.2 1"], [1, -1], [0.75, 1], [256, 192, 384, 288]),
+        (["0 0.5 0.5 0.2 0.2 3", "0 0.5 0.5 0.2 0.2"], [3, -1], None, [256, 192, 384, 288]),
+        (["0 0.5 0.5 0.2 0.2"], [-1], None, [256, 192, 384, 288]),
+        # Outlines, and four corners with confidence and the id 1, which could be the fifth point of an outline.
+        (["0 0.25 0.25 0.5 0.25 0.5 0.75"], [-1], None, [160, 120, 320, 360]),
+        (["0 0.25 0.25 0.5 0.25 0.5 0.75 9"], [9], None, [160, 120, 320, 360]),
+        (["0 0.25 0.25 0.5 0.25 0.5 0.75 0.25 0.75 0.5 1"], [1], [0.5], [160, 120, 320, 360]),
+    ],
+)
+def test_what_ends_a_row_of_ultralytics(lines: list, tracks: list, scores: list | None, box: list, tmp_path: Path) -> None:
+    for i, line in enumerate(lines, 1):
+        write(tmp_path / f"clip_{i}.txt", line)
+    read = read_tracks(tmp_path, size=SIZE)
+    assert read.format == "ultralytics"
+    assert read.table["track_id"].tolist() == tracks
+    assert (read.table["score"].tolist() if "score" in read.table else None) == scores
+    np.testing.assert_allclose(read.xyxy[0], box)
+    assert (read.corners is not None) == (len(lines[0].split()) == 11)
+
+
+def test_a_format_that_was_named_and_is_another() -> None:
+    with pytest.raises(TracksError, match=r"0000\.txt, line 1: .*'Van' is no number; .*\. It looks like kitti \(KITTI tracking\)$"):
+        read_tracks(TRACKS / "kitti" / "0000.txt", format="mot")
+
+
 def test_the_short_export_of_label_studio(tmp_path: Path) -> None:
     """JSON_MIN has the regions under the name of their control, and no ids."""
     region = json.loads((TRACKS / "label_studio" / "export.json").read_text())[0]["annotations"][0]["result"][0]["value"]

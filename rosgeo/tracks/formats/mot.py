@@ -35,7 +35,7 @@ from rosgeo.types import IntArray
 
 __all__ = ["CVAT_MOT", "MOT"]
 
-EXPECTED = "frame, id, left, top, width, height, confidence and so on, parted by commas"
+EXPECTED = "frame, id, left, top, width, height, confidence and so on"
 _FIRST = 1
 
 

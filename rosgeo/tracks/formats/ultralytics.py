@@ -2,11 +2,13 @@
 
 Layout: docs.ultralytics.com, ``Results.save_txt``: a line is ``class x_center y_center width height``, parts of the picture's width
 and height, then the confidence where ``save_conf`` is on, then the track's id; of a segmentation model ``class x1 y1 x2 y2 ...``
-instead, of which the envelope is the box. A frame without objects has no file. Frames are numbered from 1 in the names of files.
-The size of the picture is in none of them: ``rosgeo video`` takes that of the frames, else ``--size`` says it.
+instead, of which the envelope is the box, and of oriented boxes their four corners, which are kept. A frame without objects has no
+file. Frames are numbered from 1 in the names of files. The size of the picture is in none of them: ``rosgeo video`` takes that of
+the frames, else ``--size`` says it.
 
-Six numbers end in an id where that is whole, and in a confidence where it is not. Rows without an id belong to no track (id -1).
-Names of classes are read from ``classes.txt`` in the folder, one a line, from 0.
+Whether the last number is an id or a confidence is told by all rows together: ids are whole, and a confidence is in all rows or in
+none. Rows without an id belong to no track (id -1). Names of classes are read from ``classes.txt`` in the folder, one a line, from
+0.
 """
 
 from __future__ import annotations
@@ -67,11 +69,9 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
     clips = list(dict.fromkeys(_clip(f) for f in files))
     clip = one_of(path, clips, options.sequence, "clips")
     names = _class_names(folder)
-    rows: list[TrackRow] = []
-    for file in sorted((f for f in files if _clip(f) == clip), key=_frame):
-        for line, text in enumerate(text_lines(file), 1):
-            if text.strip():
-                rows.append(_row(file, line, text, (width, height), names))
+    lines = [line for f in sorted((f for f in files if _clip(f) == clip), key=_frame) for line in _lines(f)]
+    ends = _ends([values for *_, values in lines])
+    rows = [_row(file, line, values, ends[len(values)], (width, height), names) for file, line, values in lines]
     return tracks_of_rows(rows, source=str(path), format="ultralytics", first_pixel=options.pixel, first_frame=options.frame(1))
 
 
@@ -89,34 +89,58 @@ def _class_names(folder: Path) -> list[str]:
     return [line.strip() for line in text_lines(file)] if file is not None else []
 
 
-def _row(file: Path, line: int, text: str, size: tuple[int, int], names: list[str]) -> TrackRow:
-    numbers = _parts(text)
-    if numbers is None:
-        raise bad_line(file, line, text, f"expected {_EXPECTED}")
-    kind, rest = int(numbers[0]), numbers[1:]
-    box, score, track = _parted(rest)
+def _lines(file: Path) -> list[tuple[Path, int, list[float]]]:
+    """The lines of objects with their numbers; raises TracksError for any other."""
+    found = []
+    for line, text in enumerate(text_lines(file), 1):
+        numbers = _parts(text)
+        if numbers is not None:
+            found.append((file, line, numbers))
+        elif text.strip():
+            raise bad_line(file, line, text, f"expected {_EXPECTED}")
+    return found
+
+
+def _is_id(row: list[float]) -> bool:
+    return row[-1].is_integer() and row[-1] >= 1
+
+
+def _ends(rows: list[list[float]]) -> dict[int, tuple[str, ...]]:
+    """What follows box or outline in rows of each length: ``score``, ``track``, both or nothing.
+
+    A run writes the confidence in all rows or in none, and the id in those that have one; a row with one more number has an id where all
+    such numbers are whole.
+    """
+    lengths = {len(row) for row in rows}
+    if max(lengths, default=0) <= 7 and all(_is_id(row) for row in rows if len(row) == 7):
+        scored = 7 in lengths or any(not _is_id(row) for row in rows if len(row) == 6)
+        return {5: (), 6: ("score",) if scored else ("track",), 7: ("score", "track")}
+    # Of outlines only whether one number is too many can be told by the length.
+    single = [row for row in rows if len(row) % 2 == 0]
+    scored = any(not _is_id(row) for row in single)
+    # That all outlines of a run end on the lower edge is less likely than that they end in an id.
+    both = scored if single else all(_is_id(row) for row in rows)
+    one, two = (("score",) if scored else ("track",)), (("score", "track") if both else ())
+    return {n: two if n % 2 else one for n in lengths}
+
+
+def _row(file: Path, line: int, numbers: list[float], ends: tuple[str, ...], size: tuple[int, int], names: list[str]) -> TrackRow:
+    kind, count = int(numbers[0]), len(numbers) - len(ends)
+    told = dict(zip(ends, numbers[count:], strict=True))
     columns: dict[str, Any] = {"category": names[kind] if kind < len(names) and names[kind] else str(kind), "class": kind}
-    columns |= {} if score is None else {"score": score}
-    xyxy = (np.array(box).reshape(2, 2) * size).ravel().tolist()
-    where = f"{file}, line {line}"
-    return TrackRow(_frame(file), track, xyxy, line, {**columns, "file": file.name}, where=where)
+    columns |= {"score": told["score"]} if "score" in told else {}
+    track = str(int(told["track"])) if "track" in told else "-1"
+    xyxy, corners = _place(numbers[1:count], size)
+    return TrackRow(_frame(file), track, xyxy, line, {**columns, "file": file.name}, corners, f"{file}, line {line}")
 
 
-def _parted(values: list[float]) -> tuple[list[float], float | None, str]:
-    """Box (as parts of the picture), confidence, and the id of the track."""
-    outline = len(values) >= 7 or (len(values) == 6 and not (values[5].is_integer() and values[5] > 0))
-    tail = (len(values) % 2 if values[-1] <= 1 or len(values) % 2 else 2) if outline else len(values) - 4
-    ends = values[len(values) - tail :]
-    score, track = None, "-1"
-    if ends and ends[-1].is_integer() and (ends[-1] > 0 or tail == 2):
-        track = str(int(ends.pop()))
-    if ends:
-        score = ends.pop()
-    if outline:
-        points = np.array(values[: len(values) - tail]).reshape(-1, 2)
-        return [*points.min(axis=0), *points.max(axis=0)], score, track
-    cx, cy, w, h = values[:4]
-    return [cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2], score, track
+def _place(values: list[float], size: tuple[int, int]) -> tuple[Any, Any]:
+    """Box in pixels, and corners where there are four of them."""
+    if len(values) == 4:
+        cx, cy, w, h = (v * size[i % 2] for i, v in enumerate(values))
+        return (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), None
+    points = np.array(values).reshape(-1, 2) * size
+    return (*points.min(axis=0), *points.max(axis=0)), points if len(points) == 4 else None
 
 
 FORMAT = TrackFormat(
