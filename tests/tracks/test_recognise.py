@@ -288,6 +288,15 @@ def test_a_format_that_was_named_and_is_another() -> None:
         read_tracks(TRACKS / "kitti" / "0000.txt", format="mot")
 
 
+def test_a_clip_of_otb_with_two_objects(tmp_path: Path) -> None:
+    for i in (1, 2):
+        write(tmp_path / "Jogging" / f"groundtruth_rect.{i}.txt", f"{10 * i},20,30,40")
+    with pytest.raises(TracksError, match=r"holds the boxes of 2 objects \(1, 2\); choose one with --sequence"):
+        read_tracks(tmp_path / "Jogging")
+    read = read_tracks(tmp_path / "Jogging", sequence="2")
+    assert (read.format, read.xyxy.tolist()) == ("otb", [[19, 19, 49, 59]])
+
+
 def test_the_short_export_of_label_studio(tmp_path: Path) -> None:
     """JSON_MIN has the regions under the name of their control, and no ids."""
     region = json.loads((TRACKS / "label_studio" / "export.json").read_text())[0]["annotations"][0]["result"][0]["value"]

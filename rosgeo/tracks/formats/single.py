@@ -3,7 +3,8 @@
 ``otb``: ``groundtruth_rect.txt`` of the Object Tracking Benchmark (Wu, Lim and Yang, PAMI 2015) and its many followers: left, top,
 width, height, parted by commas, tabs or spaces, all three in one set (github.com/kumatheworld/tracking-sanity, Datasets.md).
 Written for Matlab: pixels count from 1 (readers of it declare ``zero_based_index = False``), so 1 is taken off. NaN, or four zeros,
-or a blank line: no box in that frame.
+or a blank line: no box in that frame. A clip with several objects has ``groundtruth_rect.1.txt`` and so on, of which one is chosen
+by its number.
 
 ``satsot``: Xuan et al., SatSOT, IEEE TGRS 2022: ``car_01/groundtruth.txt`` beside ``car_01/img/0001.jpg``; x, y, w, h a line; the
 word none where the object cannot be seen (github.com/cosmosindex/esa_dlstem, datasets/satsot.py). Its occlusions are attributes of
@@ -58,7 +59,13 @@ def _locate(path: Path, sequence: str | None) -> Path | None:
     if path.is_file():
         return path
     folder = path / sequence if sequence is not None and (path / sequence).is_dir() else path
-    return next((folder / name for name in _NAMES if (folder / name).is_file()), None)
+    return next((f for f in [*(folder / name for name in _NAMES), *_of_objects(folder, sequence)] if f.is_file()), None)
+
+
+def _of_objects(folder: Path, sequence: str | None) -> list[Path]:
+    """Files of a clip with several objects, as of Jogging in OTB; only that of one where its number is named."""
+    found = sorted(folder.glob("groundtruth_rect.*.txt"))
+    return [f for f in found if sequence in (None, f.name.split(".")[1])] if folder.is_dir() else []
 
 
 def _recognise(name: str, path: Path) -> bool:
@@ -86,6 +93,10 @@ def _read(name: str, path: Path, options: ReadOptions) -> Tracks:
             listed = ", ".join(inside[:5]) + (", ..." if len(inside) > 5 else "")
             raise TracksError(f"{path} holds {len(inside)} sequences ({listed}); choose one with --sequence")
         raise InputFileNotFoundError(f"{path} has no {' or '.join(_NAMES)}; expected {_EXPECTED[name]} a line")
+    objects = _of_objects(path, None)
+    if len(objects) > 1 and file in objects and options.sequence is None:
+        listed = ", ".join(f.name.split(".")[1] for f in objects)
+        raise TracksError(f"{path} holds the boxes of {len(objects)} objects ({listed}); choose one with --sequence")
     category = sequence_category(file.parent)
     return read_single(file, name, options, width=8 if name == "ootb" else 4, category=category, expected=_EXPECTED[name])
 
