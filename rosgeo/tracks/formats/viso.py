@@ -8,7 +8,7 @@ corners instead of sizes. The category is the folder's. Outside those folders a 
 with sizes, where corners fit in every row: the user is asked then.
 
 Not confirmed: whether the first pixel is 0 or 1 (taken as 0; ``first_pixel`` says otherwise), what the r columns mean (kept as r1,
-r2, ...), and the XML of the detection part, whose layout no source showed; plain Pascal VOC XML is read as ``satmtb``.
+r2, ...), and the XML of the detection part, whose layout no source showed; plain Pascal VOC XML is read as ``voc``.
 """
 
 from __future__ import annotations
