@@ -31,6 +31,7 @@ __all__ = [
     "RosgeoWarning",
     "RunInterruptedError",
     "TracksError",
+    "TracksWarning",
     "TrainingDataError",
     "UserInputError",
 ]
@@ -126,6 +127,10 @@ class FrameWarning(RosgeoWarning):
 
 class GeometryWarning(RosgeoWarning):
     """Rows of a layer hold no polygon, or one that had to be read in one of several ways."""
+
+
+class TracksWarning(RosgeoWarning):
+    """Rows of a file of tracks have no usable box, or values that its format cannot have."""
 
 
 class NoOverlapWarning(RosgeoWarning):

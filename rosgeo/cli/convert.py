@@ -33,7 +33,7 @@ def convert_group() -> None:
     section=Section.RESULT,
     required=True,
     metavar="FORMAT",
-    help="mot, coco-video, ytvis, csv, layer (GeoPackage) or otb.",
+    help="mot, coco-video, ytvis, csv, layer (GeoPackage), otb, cvat-video or label-studio.",
 )
 @option(
     "--from",
@@ -45,8 +45,16 @@ def convert_group() -> None:
 )
 @overwrite_option
 @option("--track", section=Section.RESULT, metavar="ID", help="The track to write as otb, which holds one.")
-@option("--size", section=Section.RESULT, metavar="WIDTHxHEIGHT", help="Of a frame in pixels, which JSON formats tell.")
-@option("--name", section=Section.RESULT, metavar="NAME", show_default="that of IN", help="Of the clip, which JSON formats tell.")
+@option(
+    "--size", section=Section.RESULT, metavar="WIDTHxHEIGHT", help="Of a frame in pixels, which JSON formats tell and IN may need."
+)
+@option(
+    "--name",
+    section=Section.RESULT,
+    metavar="NAME",
+    show_default="that of IN",
+    help="Of the clip, which JSON formats tell.",
+)
 @track_options("IN", first_frame="the format's")
 @quiet_option()
 def tracks_command(
@@ -71,9 +79,9 @@ def tracks_command(
 ) -> None:
     """Write the tracked boxes IN, a file or a sequence's folder, as OUT.
 
-    Reads MOTChallenge (mot), COCO for videos as TAO has it (coco-video), YouTube-VIS (ytvis), one-box-a-line files of single-object sets
-    (otb, satsot, ootb, sv248s), VISO (viso), SAT-MTB (satmtb), DOTA's oriented boxes a frame (dota), tables with named columns (csv) and
-    vector layers (layer).
+    Reads files of data sets (MOTChallenge, VisDrone, UAVDT, KITTI, BDD100K, OTB, SatSOT, ImageNet VID, ...), of annotation tools
+    (CVAT, Label Studio, DIVE) and of trackers (Ultralytics, BoxMOT), COCO for videos, YouTube-VIS, tables with named columns and vector
+    layers. The format is recognised by what is in IN; the summary says which it is, and what it calls the first pixel and frame.
 
     \b
     rosgeo convert tracks MOT17-02/gt/gt.txt tracks.gpkg --to layer
@@ -96,11 +104,15 @@ def tracks_command(
         first_frame=first_frame,
         boxes_crs=boxes_crs,
         y_axis=y_axis,  # type: ignore[arg-type]
+        size=shape,
     )
     lost = write_tracks(tracks, path, target, overwrite=overwrite, size=shape, track=track, name=name)
     if not quiet:
-        click.echo(f"{source}: {describe(tracks)}")
-        click.echo(f"{path} ({target})" + (f": without {'; '.join(lost)}" if lost else ": everything is in it"))
+        click.echo(f"{source}: {describe(tracks)}; {tracks.origin}")
+        if tracks.unread:
+            click.echo(f"Not read: {'; '.join(tracks.unread)}")
+        everything = "everything that was read is in it" if tracks.unread else "everything is in it"
+        click.echo(f"{path} ({target}): " + (f"without {'; '.join(lost)}" if lost else everything))
 
 
 def describe(tracks: Tracks) -> str:

@@ -40,13 +40,19 @@ if TYPE_CHECKING:
 
 __all__ = ["video_command"]
 
-_SETS: dict[str, Any] = {"coco": "coco", "ytvis": "ytvis", "davis": "davis", "mots": "mots", "layout": "reference"}
+_SETS: dict[str, Any] = {
+    **{name: name for name in ("coco", "ytvis", "cvat", "label_studio", "davis", "mots", "yolo")},
+    "layout": "reference",
+}
 """Options that write a segmentation set, and what `rosgeo.tracks.sets.check_set` calls it."""
 _TOLD = {
     "coco": "COCO annotations",
     "ytvis": "YouTube-VIS annotations",
     "davis": "DAVIS masks",
     "mots": "MOTS masks",
+    "cvat": "CVAT annotations",
+    "label_studio": "Label Studio tasks",
+    "yolo": "Ultralytics labels",
     "layout": "Training layout",
     "preview": "Preview",
 }
@@ -81,7 +87,34 @@ _OF_TRACKS = ("sequence", "layer", "frame_column", "track_column", "columns", "f
 @option("--coco", section=Section.RESULT, type=FILE, metavar="FILE", help="Also write COCO annotations with RLE masks (.json).")
 @option("--ytvis", section=Section.RESULT, type=FILE, metavar="FILE", help="Also write YouTube-VIS annotations (.json).")
 @option("--davis", section=Section.RESULT, type=FILE, metavar="FOLDER", help="Also write an indexed PNG a frame, as DAVIS.")
-@option("--mots", section=Section.RESULT, type=FILE, metavar="FOLDER", help="Also write masks as MOTS.")
+@option(
+    "--mots",
+    section=Section.RESULT,
+    type=FILE,
+    metavar="FOLDER",
+    help="Also write masks as MOTS, whose evaluation sees the classes car and pedestrian.",
+)
+@option(
+    "--cvat",
+    section=Section.RESULT,
+    type=FILE,
+    metavar="FILE",
+    help="Also write tracks of polygons as CVAT for video 1.1 (.xml), to be corrected there.",
+)
+@option(
+    "--label-studio",
+    section=Section.RESULT,
+    type=FILE,
+    metavar="FILE",
+    help="Also write polygons as tasks of Label Studio (.json), to be corrected there.",
+)
+@option(
+    "--yolo",
+    section=Section.RESULT,
+    type=FILE,
+    metavar="FOLDER",
+    help="Also write outlines as Ultralytics trains on (segmentation .txt).",
+)
 @option(
     "--layout",
     section=Section.RESULT,
@@ -213,9 +246,9 @@ def _video_options(choices: dict[str, Any]) -> VideoOptions:
 def _check_endings(sets: dict[str, str]) -> None:
     from rosgeo.errors import OutputError
 
-    for name in ("coco", "ytvis"):
-        if name in sets and Path(sets[name]).suffix.lower() != ".json":
-            raise OutputError(f"--{name} {sets[name]}: expected a name that ends in .json")
+    for name, ending in (("coco", ".json"), ("ytvis", ".json"), ("label_studio", ".json"), ("cvat", ".xml")):
+        if name in sets and Path(sets[name]).suffix.lower() != ending:
+            raise OutputError(f"--{name.replace('_', '-')} {sets[name]}: expected a name that ends in {ending}")
 
 
 def _check_apart(sets: dict[str, str], target: str, clip: Clip) -> None:
@@ -226,7 +259,7 @@ def _check_apart(sets: dict[str, str], target: str, clip: Clip) -> None:
     taken: dict[Path, str] = {Path(target).resolve(): "--output"}
     for name, path in sets.items():
         places = [Path(path)]
-        if name in ("davis", "mots"):
+        if name in ("davis", "mots", "yolo"):
             places = [clip_folder(path, clip)]
         if name == "davis":
             places.append(places[0].with_name(f"{clip.name}.json"))
@@ -283,6 +316,7 @@ def _summary(run: VideoRun, target: str, sets: dict[str, str], left_out: dict[st
     frames = f"{record['frames']['count']} frame{'s' * (record['frames']['count'] != 1)}"
     click.echo(f"{frames}, {record['objects']} boxes: {counts}; {record['seconds']:.1f} s with {record['model']['name']}")
     click.echo(f"Numbers: {record['frames']['numbers']}")
+    click.echo("; ".join(["Tracks: " + record["inputs"]["format"], *filter(None, [record["inputs"]["origin"]])]))
     if "rosgeo_interpolated" in result:
         click.echo(f"Interpolated: {int(result['rosgeo_interpolated'].sum())} boxes")
     click.echo(f"Do not fit their track: {int(result['rosgeo_outlier'].sum())} outlines (rosgeo_outlier)")

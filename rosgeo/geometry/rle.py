@@ -21,8 +21,13 @@ _ZERO, _HIGHEST = ord("0"), ord("0") + 63
 _MOST_BITS = 60
 
 
-def encode_rle(pixels: PixelMask, shape: tuple[int, int]) -> dict[str, Any]:
-    """Compressed run lengths of an object on a picture of `shape` (height, width): ``size`` and ``counts`` (str)."""
+def encode_rle(pixels: PixelMask, shape: tuple[int, int], *, compressed: bool = True) -> dict[str, Any]:
+    """Run lengths of an object on a picture of `shape` (height, width): ``size``, and ``counts`` as text or, not compressed, as a list."""
+    counts = _run_lengths(pixels, shape)
+    return {"size": list(shape), "counts": _compress(counts) if compressed else counts}
+
+
+def _run_lengths(pixels: PixelMask, shape: tuple[int, int]) -> list[int]:
     height, width = shape
     columns = np.pad(pixels.mask, ((1, 1), (0, 0))).T.astype(np.int8)
     changes = np.diff(columns, axis=1)
@@ -33,7 +38,8 @@ def encode_rle(pixels: PixelMask, shape: tuple[int, int]) -> dict[str, Any]:
     counts = np.diff(np.concatenate([[0], places, [height * width]]))
     if counts[-1] == 0:
         counts = counts[:-1]
-    return {"size": [height, width], "counts": _compress(counts.tolist())}
+    lengths: list[int] = counts.tolist()
+    return lengths
 
 
 def decode_rle(segmentation: dict[str, Any], shape: tuple[int, int]) -> PixelMask | None:

@@ -7,22 +7,45 @@ import mmap
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rosgeo.errors import InputFileNotFoundError, TracksError
 
-__all__ = ["checked_id", "choose_video", "has_keys", "json_box", "load_annotations", "names_of_categories", "scalars"]
+__all__ = [
+    "checked_id",
+    "choose_video",
+    "expect",
+    "has_keys",
+    "json_box",
+    "lists_left_out",
+    "load_annotations",
+    "load_json",
+    "names_of_categories",
+    "one_of",
+    "scalars",
+    "shown_json",
+]
 
 
-def has_keys(path: Path, *keys: str) -> bool:
-    """Whether a file looks like a JSON object and has these keys anywhere; the file is searched, not parsed."""
+def has_keys(path: Path, *keys: str, listed: bool = False) -> bool:
+    """Whether a file looks like a JSON object, or with `listed` a list, and has these keys anywhere; the file is searched, not parsed."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            return text[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and all(
+            return text[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[") if listed else b"{") and all(
                 text.find(json.dumps(k).encode()) >= 0 for k in keys
             )
     except (OSError, ValueError):
         return False
+
+
+def load_json(path: Path) -> Any:
+    """What a JSON file holds; raises InputFileNotFoundError or TracksError where there is none or it is not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise InputFileNotFoundError(f"{path}: no such file; expected annotations as JSON") from error
+    except json.JSONDecodeError as error:
+        raise TracksError(f"{path}, line {error.lineno}: not JSON ({error.msg} at column {error.colno})") from error
+    except (UnicodeDecodeError, OSError) as error:
+        raise TracksError(f"{path} cannot be read as JSON: {error}") from error
 
 
 def load_annotations(path: Path, *needed: str) -> dict[str, Any]:
@@ -33,14 +56,7 @@ def load_annotations(path: Path, *needed: str) -> dict[str, Any]:
     InputFileNotFoundError, TracksError
         No such file; not JSON; an entry is missing or not a list of objects.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
-        raise InputFileNotFoundError(f"{path}: no such file; expected annotations as JSON") from error
-    except json.JSONDecodeError as error:
-        raise TracksError(f"{path}, line {error.lineno}: not JSON ({error.msg} at column {error.colno})") from error
-    except (UnicodeDecodeError, OSError) as error:
-        raise TracksError(f"{path} cannot be read as JSON: {error}") from error
+    data = load_json(path)
     for key in needed:
         entries = data.get(key) if isinstance(data, dict) else None
         if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
@@ -58,13 +74,13 @@ def choose_video(path: Path, videos: list[dict[str, Any]], sequence: str | None)
         There are several and none is named, or none of this name; one that is no object, or has file names that are no list.
     """
     if not isinstance(videos, list):
-        raise TracksError(f'{path}: "videos" is {_short(videos)}; expected a list of objects')
+        raise TracksError(f'{path}: "videos" is {shown_json(videos)}; expected a list of objects')
     for number, video in enumerate(videos, 1):
         if not isinstance(video, dict):
-            raise TracksError(f"{path}, video {number} is {_short(video)}; expected an object")
+            raise TracksError(f"{path}, video {number} is {shown_json(video)}; expected an object")
         if not isinstance(video.get("file_names") or [], list):
             raise TracksError(
-                f'{path}, video {number}: "file_names" is {_short(video["file_names"])}; expected a list of the names of its frames'
+                f'{path}, video {number}: "file_names" is {shown_json(video["file_names"])}; expected a list of the names of its frames'
             )
     if not videos:
         return None
@@ -90,6 +106,23 @@ def _listed(videos: list[dict[str, Any]]) -> str:
     return ", ".join(names) + (", ..." if len(videos) > 5 else "")
 
 
+def expect(value: Any, kind: type | tuple[type, ...], where: str, what: str) -> Any:
+    """A value of a kind; raises TracksError for any other, true and false among numbers."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise TracksError(f"{where} is {shown_json(value)}; expected {what}")
+    return value
+
+
+def one_of(path: Path, names: list[str], sequence: str | None, what: str) -> str:
+    """The sequence that is meant among those of a file; raises TracksError where that is not clear."""
+    listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    if sequence is None and len(names) > 1:
+        raise TracksError(f"{path} holds {len(names)} {what} ({listed}); choose one with --sequence")
+    if sequence is not None and sequence not in names:
+        raise TracksError(f"{path} has none of its {what} called {sequence!r}; it has: {listed}")
+    return sequence if sequence is not None else names[0]
+
+
 def json_box(path: Path, where: str, box: Any) -> list[float]:
     """Left, top, width, height; NaN for null and for an empty list.
 
@@ -101,7 +134,7 @@ def json_box(path: Path, where: str, box: Any) -> list[float]:
     if box is None or box == []:
         return [float("nan")] * 4
     ok = isinstance(box, list) and len(box) == 4 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in box)
-    if not ok or not np.isfinite(box).all():
+    if not ok:
         raise TracksError(f"{path}, {where}: the box is {json.dumps(box)[:60]}; expected [left, top, width, height]")
     return [float(v) for v in box]
 
@@ -109,11 +142,12 @@ def json_box(path: Path, where: str, box: Any) -> list[float]:
 def checked_id(path: Path, where: str, key: str, value: Any) -> Any:
     """An id or null; raises TracksError for a list or an object, which is none."""
     if isinstance(value, list | dict):
-        raise TracksError(f'{path}, {where}: "{key}" is {_short(value)}; expected an id, a number or a text')
+        raise TracksError(f'{path}, {where}: "{key}" is {shown_json(value)}; expected an id, a number or a text')
     return value
 
 
-def _short(value: Any) -> str:
+def shown_json(value: Any) -> str:
+    """The beginning of a value as JSON has it, for messages."""
     return json.dumps(value)[:60]
 
 
@@ -121,7 +155,7 @@ def names_of_categories(path: Path, data: dict[str, Any]) -> dict[Any, str]:
     """Category names by id; raises TracksError where an id is a list or an object, or the categories are no list."""
     categories = data.get("categories") or []
     if not isinstance(categories, list):
-        raise TracksError(f'{path}: "categories" is {_short(categories)}; expected a list of objects')
+        raise TracksError(f'{path}: "categories" is {shown_json(categories)}; expected a list of objects')
     return {
         checked_id(path, f"category {n}", "id", c.get("id")): str(c.get("name", c.get("id")))
         for n, c in enumerate(categories, 1)
@@ -132,3 +166,13 @@ def names_of_categories(path: Path, data: dict[str, Any]) -> dict[Any, str]:
 def scalars(entry: dict[str, Any], known: set[str]) -> dict[str, Any]:
     """Attributes of an annotation that fit in a column: no lists, no objects, and none of `known`."""
     return {k: v for k, v in entry.items() if k not in known and not isinstance(v, list | dict)}
+
+
+def lists_left_out(entries: list[dict[str, Any]], read: set[str]) -> list[str]:
+    """Keys of annotations whose lists and objects are not read, sorted."""
+    return sorted({k for e in entries for k, v in e.items() if k not in read and _holds(v)})
+
+
+def _holds(value: Any) -> bool:
+    """Whether a value is a list or an object with anything in it."""
+    return any(v is not None for v in value) if isinstance(value, list) else isinstance(value, dict) and bool(value)

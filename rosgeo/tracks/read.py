@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from rosgeo.errors import InputFileNotFoundError, TracksError
 from rosgeo.tracks.formats.registry import FORMATS, format_named, recognise
-from rosgeo.tracks.options import ReadOptions
+from rosgeo.tracks.options import ReadOptions, TrackFormat
+from rosgeo.tracks.origin import told_origin, with_origin
 from rosgeo.tracks.values import Tracks
 from rosgeo.types import RasterGrid, YAxis
 
@@ -28,6 +30,7 @@ def read_tracks(
     boxes_crs: str | None = None,
     y_axis: YAxis = "auto",
     grid: RasterGrid | Mapping[int, RasterGrid | None] | None = None,
+    size: tuple[int, int] | None = None,
 ) -> Tracks:
     """Read the tracked boxes of one clip.
 
@@ -59,6 +62,8 @@ def read_tracks(
         Of a layer in pixels; see `rosgeo.tracks.formats.layer`.
     grid : RasterGrid or mapping of frame number to RasterGrid, optional
         Where the frames lie on the map; a layer in a map's CRS is brought to pixels by it. A number whose grid is None gives NaN boxes.
+    size : (int, int), optional
+        Height and width of a frame, for formats whose boxes are parts of it.
 
     Returns
     -------
@@ -70,7 +75,12 @@ def read_tracks(
     InputFileNotFoundError
         No such path.
     TracksError
-        The format is not recognised, or a line is not as it should be.
+        The format is not recognised or not clear, or a line is not as it should be.
+
+    Warns
+    -----
+    TracksWarning
+        Rows whose box is no usable one, which are kept without it.
     OptionError, CRSMismatchError
         See `rosgeo.tracks.formats.csv_table` and `rosgeo.tracks.formats.layer`.
     """
@@ -87,14 +97,40 @@ def read_tracks(
         boxes_crs=boxes_crs,
         y_axis=y_axis,
         grid=grid,
+        size=size,
     )
     if format is not None:
-        return format_named(format).read(source, options)
+        return _read_as_told(source, format_named(format), options)
     candidate = source / sequence if sequence is not None and source.is_dir() and (source / sequence).is_dir() else source
     found = recognise(candidate)
     if found is None:
         raise TracksError(f"{path}: its format is not recognised; name it: {', '.join(FORMATS)}. {_hint(source)}".rstrip())
-    return found.read(candidate, options)
+    try:
+        return _read(candidate, found, options)
+    except TracksError as error:
+        told = f"{found.name} ({found.label})"
+        raise TracksError(
+            f"{error}. Recognised as {told}; if it is another format, name that: --from (of rosgeo video: --format)"
+        ) from error
+
+
+def _read_as_told(path: Path, format: TrackFormat, options: ReadOptions) -> Tracks:
+    """Read in a format that the user named; where that fails the error names the one that is recognised."""
+    try:
+        return _read(path, format, options)
+    except TracksError as error:
+        try:
+            found = recognise(path)
+        except TracksError:
+            found = None
+        if found is None or found is format:
+            raise
+        raise TracksError(f"{error}. It looks like {found.name} ({found.label})") from error
+
+
+def _read(path: Path, format: TrackFormat, options: ReadOptions) -> Tracks:
+    tracks = format.read(path, with_origin(options, format))
+    return replace(tracks, label=format.label, origin=told_origin(options, format, tracks))
 
 
 def _hint(path: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +20,7 @@ __all__ = [
     "FIRST_FRAME",
     "category_numbers",
     "dropped_columns",
+    "each_its_own",
     "frame_file_name",
     "frames_from",
     "has_box",
@@ -66,12 +69,39 @@ def numbered_tracks(tracks: Tracks) -> tuple[IntArray, list[str]]:
     return codes.astype(np.int64) + 1, ["names of tracks (numbered from 1 in order)"]
 
 
-def dropped_columns(tracks: Tracks, kept: set[str], *, corners: bool = False) -> list[str]:
-    """Names of what a target does not hold: columns beyond boxes and `kept`, and the corners of oriented boxes unless it does."""
+def each_its_own(tracks: Tracks) -> tuple[Tracks, list[str]]:
+    """Tracks in which rows of no track (id -1) are each a track of its own, for targets that hold one row of a track in a frame."""
+    ids = tracks.table["track_id"].tolist()
+    alone = [i for i, track in enumerate(ids) if str(track) == "-1"]
+    if not alone:
+        return tracks, []
+    whole = all(isinstance(i, int) for i in ids)
+    following = itertools.count(max([0, *(i for i in ids if isinstance(i, int))]) + 1)
+    for i in alone:
+        ids[i] = next(following) if whole else f"alone {next(following)}"
+    table = tracks.table.assign(track_id=ids)
+    return replace(tracks, table=table), [f"that {len(alone)} rows are of no track (each is one of its own)"]
+
+
+def dropped_columns(tracks: Tracks, kept: set[str], *, corners: bool = False, names: bool = True) -> list[str]:
+    """What a target does not hold, in words.
+
+    Parameters
+    ----------
+    tracks : Tracks
+    kept : set of str
+        Columns beyond frame, track and box that it holds.
+    corners : bool
+        It holds the corners of oriented boxes.
+    names : bool
+        It holds the names of the frames' files.
+    """
     lost = [str(c) for c in tracks.table.columns if c not in RESERVED and c not in kept]
     words = [f"column{'s' * (len(lost) > 1)} {', '.join(lost)}"] if lost else []
     if tracks.corners is not None and not corners:
         words.append("corners of oriented boxes (their envelopes are written)")
+    if tracks.frame_names and not names:
+        words.append("file names of frames")
     return words
 
 

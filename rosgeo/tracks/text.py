@@ -136,7 +136,7 @@ def read_number_rows(path: Path, least: int, expected: str, *, blank_is_row: boo
     Raises
     ------
     InputFileNotFoundError, TracksError
-        No such file; a field that is no finite number or NaN; a row that is too short; no row at all.
+        No such file; a field that is no number; a row that is too short; no row at all.
     """
     texts, lines, rows = [], [], []
     everything = text_lines(path)
@@ -164,8 +164,6 @@ def _numbers(path: Path, number: int, text: str, fields: list[str], least: int, 
         raise bad_line(path, number, text, f"{str(error).rpartition(': ')[2]} is no number; expected {expected}") from error
     if len(values) < least:
         raise bad_line(path, number, text, f"{len(values)} numbers; expected {expected}")
-    if np.isinf(values).any():
-        raise bad_line(path, number, text, f"a number is not finite; expected {expected}")
     return values
 
 

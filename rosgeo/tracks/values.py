@@ -42,6 +42,14 @@ class Tracks:
         The number of the first frame of a clip in this format, where frames are told by their place: 1 in MOTChallenge, 0 in COCO.
     frame_names : dict of int to str
         File names of frames where the source tells them, by frame number.
+    label : str
+        What people call the format.
+    origin : str
+        What the source calls the first pixel and frame, and who says so, for the summary and the record.
+    unread : tuple of str
+        What the source holds and the table does not, in words.
+    by_line : bool
+        The frames are told by the lines of the source alone.
     """
 
     table: pd.DataFrame
@@ -51,6 +59,10 @@ class Tracks:
     corners: FloatArray | None = None
     first_frame: int = 0
     frame_names: dict[int, str] = field(default_factory=dict)
+    label: str = ""
+    origin: str = ""
+    unread: tuple[str, ...] = ()
+    by_line: bool = False
 
     def __len__(self) -> int:
         return len(self.table)

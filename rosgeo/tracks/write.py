@@ -7,6 +7,7 @@ from pathlib import Path
 from rosgeo.errors import OptionError
 from rosgeo.tracks.formats.registry import TARGETS, format_named
 from rosgeo.tracks.options import WriteOptions
+from rosgeo.tracks.origin import refuse_early_frames
 from rosgeo.tracks.values import Tracks
 
 __all__ = ["check_target", "write_tracks"]
@@ -71,12 +72,15 @@ def write_tracks(
     ------
     OptionError, OutputError
         See `check_target`; the format cannot hold the tracks at all.
+    TracksError
+        A row lies before the first frame of the clip.
     """
     from rosgeo.vector.layers.write import writing
 
     source = tracks.source.partition(' (layer "')[0]
     target = check_target(path, format, overwrite=overwrite, inputs=(source,))
+    refuse_early_frames(tracks)
     write = format_named(format).write
     assert write is not None
     with writing(target) as partial:
-        return write(tracks, partial, WriteOptions(size=size, track=track, name=name))
+        return write(tracks, partial, WriteOptions(size=size, track=track, name=name, target=str(path)))

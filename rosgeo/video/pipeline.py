@@ -245,7 +245,13 @@ def _segment_to(
     result = _with_time(result, ready, outlines)
     record = run_record(
         **{**facts, "options": {**facts["options"], "start": None if video.start is None else video.start.isoformat()}},
-        inputs={"frames": ready.frames.name, "tracks": ready.tracks.source, "format": ready.tracks.format, "georef": video.georef},
+        inputs={
+            "frames": ready.frames.name,
+            "tracks": ready.tracks.source,
+            "format": ready.tracks.format,
+            "origin": ready.tracks.origin,
+            "georef": video.georef,
+        },
         frames={"count": len(ready.frames), "numbers": ready.numbers.note, "unreadable": len(ready.frames.unreadable)},
         objects=len(result),
         counts=dict(Counter(result["rosgeo_status"])),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from rosgeo.geometry.plan import make_plan
 from rosgeo.run.options import SegmentOptions
 from rosgeo.run.prompts import require_reachable
 from rosgeo.tracks.match import FrameNumbers, number_frames
+from rosgeo.tracks.origin import refuse_early_frames
 from rosgeo.tracks.values import BOX_COLUMNS, Tracks
 from rosgeo.types import BoolArray, Boxes, FloatArray, IntArray, RasterGrid
 from rosgeo.vector.layers.write import check_columns
@@ -143,7 +144,8 @@ def prepare_video(
     Raises
     ------
     UserInputError
-        Whatever is wrong with frames, tracks or options.
+        Whatever is wrong with frames, tracks or options; also fewer boxes than frames where frames are told by lines, until
+        `VideoOptions.first_frame` says which number the first frame has, the first line being 1.
 
     Warns
     -----
@@ -156,7 +158,10 @@ def prepare_video(
     if not len(read):
         raise BoxesError(f"{read.source} holds no boxes; expected at least one")
     _refuse_columns(read)
+    read = _by_line(read, opened, video)
     numbers = _number(opened, read, video)
+    if numbers.how == "place" and video.first_frame is None:
+        refuse_early_frames(read)
     opened = opened.with_frames(numbers.frames)
     table = read.table.reset_index(drop=True)
     if video.interpolate:
@@ -182,7 +187,8 @@ def _read_tracks(path: str, video: VideoOptions, frames: FrameSequence) -> Track
     from rosgeo.tracks.read import read_tracks
 
     def with_grid(grid: RasterGrid | Mapping[int, RasterGrid | None] | None) -> Tracks:
-        return read_tracks(path, format=video.format, first_frame=video.first_frame, grid=grid, **video.read)
+        size = (frames.clip.height, frames.clip.width)
+        return read_tracks(path, format=video.format, first_frame=video.first_frame, grid=grid, size=size, **video.read)
 
     if frames.georef is not None:
         return with_grid(RasterGrid(frames.clip.height, frames.clip.width, frames.georef.mapping, frames.georef.crs))
@@ -198,6 +204,21 @@ def _read_tracks(path: str, video: VideoOptions, frames: FrameSequence) -> Track
 
 def _number(frames: FrameSequence, tracks: Tracks, video: VideoOptions) -> FrameNumbers:
     return number_frames(frames.clip.frames, tracks, first_frame=video.first_frame, named=frames.store.named)
+
+
+def _by_line(tracks: Tracks, frames: FrameSequence, video: VideoOptions) -> Tracks:
+    """Tracks whose frames are told by lines, the first line as frame 1; fewer of them than frames must be said where they belong."""
+    if not tracks.by_line:
+        return tracks
+    few, clip = len(tracks), frames.clip.frames
+    if few < len(clip) and video.first_frame is None:
+        raise OptionError(
+            f"{tracks.source} has {few} boxes, one a line, but {frames.name} has {len(clip)} frames ({clip[0].name} to {clip[-1].name}), "
+            f"and nothing tells which of them the boxes are of. If of the first, {clip[0].name} to {clip[few - 1].name}: --first-frame 1. "
+            f"If of the last, {clip[-few].name} to {clip[-1].name}: --first-frame {few - len(clip) + 1}."
+        )
+    table = tracks.table.assign(frame=tracks.table["frame"] - tracks.first_frame + 1)
+    return replace(tracks, table=table, first_frame=1)
 
 
 class _GridsByNumber(Mapping[int, RasterGrid | None]):

@@ -80,7 +80,9 @@ def test_a_clip_of_motchallenge(clip: ClipSite) -> None:
     lines = said.splitlines()
     assert lines[0].startswith("4 frames, 8 boxes: ")
     assert lines[1] == "Numbers: frames by the number in their file names (frame_000001.png is frame 1)"
+    assert lines[2] == "Tracks: mot; pixels from 1, frames from 1: MOTChallenge"
     assert lines[-1] == "Outlines: img1_masks.gpkg"
+    assert read_record("img1_masks.gpkg")["inputs"]["origin"] == "pixels from 1, frames from 1: MOTChallenge"
 
 
 def test_files_and_a_video_give_the_same(clip: ClipSite) -> None:
@@ -117,6 +119,68 @@ def test_every_set_beside_the_layer(clip: ClipSite) -> None:
         assert f": {path}" in said
     clip.refuse("img1", "gt/gt.txt", "-o", "other.gpkg", "--coco", "c.json", words="c.json exists")
     clip.done("img1", "gt/gt.txt", *out, "--overwrite", "-q")
+
+
+@pytest.mark.filterwarnings("ignore::rosgeo.errors.FormatLossWarning")
+def test_outlines_go_on_in_other_tools(clip: ClipSite) -> None:
+    out = ("--cvat", "c.xml", "--label-studio", "l.json", "--yolo", "yolo")
+    said = clip.done("img1", "gt/gt.txt", *out)
+    found = int((read("img1_masks.gpkg").rosgeo_status == "ok").sum())
+    assert (clip.folder / "c.xml").read_text().count('outside="0"') == found
+    assert sum(len(t["predictions"][0]["result"]) for t in json.loads((clip.folder / "l.json").read_text())) == found
+    labels = sorted((clip.folder / "yolo" / "img1" / "labels").iterdir())
+    assert len(labels) == 4
+    assert sum(len(file.read_text().splitlines()) for file in labels) == found
+    for words in ("CVAT annotations: c.xml", "Label Studio tasks: l.json", "Ultralytics labels: yolo"):
+        assert words in said
+    clip.refuse("img1", "gt/gt.txt", "-o", "o.gpkg", "--cvat", "c.json", words="--cvat c.json: expected a name that ends in .xml")
+    clip.refuse("img1", "gt/gt.txt", "-o", "o.gpkg", "--yolo", "yolo", words="exists; pass --overwrite")
+    clip.done("img1", "gt/gt.txt", *out, "--overwrite", "-q")
+
+
+def test_rows_without_a_usable_box_have_a_status(clip: ClipSite) -> None:
+    (clip.folder / "groundtruth.txt").write_text("11,11,14,12\n1,1,-1,-1\n0,0,0,0\n14,11,14,12\n")
+    result = clip.run("img1", "groundtruth.txt")
+    assert result.exit_code == 0
+    assert "Warning: groundtruth.txt, line 2: '1,1,-1,-1': the box" in result.stderr
+    assert read("img1_masks.gpkg").rosgeo_status.tolist()[1:3] == ["invalid", "invalid"]
+
+
+def test_fewer_boxes_than_frames(clip: ClipSite) -> None:
+    """Which of the frames they are of is told by nothing in a file with a box a line."""
+    (clip.folder / "groundtruth.txt").write_text("11,11,14,12\n12,11,14,12\n")
+    first = "frame_000001.png to frame_000002.png: --first-frame 1"
+    last = "frame_000003.png to frame_000004.png: --first-frame -1"
+    clip.refuse("img1", "groundtruth.txt", words=f"If of the first, {first}. If of the last, {last}.")
+    clip.refuse("img1", "groundtruth.txt", words="has 2 boxes, one a line, but img1 has 4 frames")
+    for first_frame, frames in ((1, [0, 1]), (-1, [2, 3])):
+        clip.done("img1", "groundtruth.txt", "-q", "--overwrite", "--first-frame", first_frame, "--coco", "c.json")
+        assert read("img1_masks.gpkg").frame.tolist() == [1, 2]
+        images = {a["image_id"] - 1 for a in json.loads((clip.folder / "c.json").read_text())["annotations"]}
+        assert images <= set(frames)
+        assert images
+
+
+def test_frames_that_begin_before_the_first(clip: ClipSite) -> None:
+    """By the numbers of files each row finds its frame; by place all would be one frame off."""
+    clip.gt([(0, 1, 10, 10, 14, 12), (1, 1, 12, 10, 14, 12)])
+    result = clip.run("img1", "gt/gt.txt", "-q")
+    assert result.exit_code == 0
+    assert "1 of 2 rows" in result.stderr
+    for i, file in enumerate(sorted((clip.folder / "img1").iterdir())):
+        file.rename(file.with_name(f"{'abcd'[i]}.png"))
+    clip.refuse("img1", "gt/gt.txt", "-o", "o.gpkg", words="frame 0, but MOTChallenge counts frames from 1; --first-frame 0 says")
+    clip.done("img1", "gt/gt.txt", "-o", "o.gpkg", "-q", "--first-frame", 0)
+
+
+def test_boxes_that_are_parts_of_the_picture(clip: ClipSite) -> None:
+    (clip.folder / "labels").mkdir()
+    for i in (1, 3):
+        (clip.folder / "labels" / f"clip_{i}.txt").write_text("0 0.5 0.5 0.25 0.25 7\n")
+    clip.done("img1", "labels", "-q")
+    frame = read("img1_masks.gpkg")
+    assert frame.frame.tolist() == [1, 3]
+    assert frame[["x_min", "y_min", "x_max", "y_max"]].iloc[0].tolist() == [24, 18, 40, 30]
 
 
 def test_the_record_as_json(clip: ClipSite) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import shutil
 import tracemalloc
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,20 +22,24 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
-from rosgeo.errors import OutputError, RasterError, TrainingDataError
+from rosgeo.errors import FormatLossWarning, OutputError, RasterError, TrainingDataError
 from rosgeo.geometry.pixels import fill_outline, polygon_mask, trimmed
 from rosgeo.geometry.rle import decode_rle, encode_rle
 from rosgeo.labelled.config import DataSource, SplitConfig
 from rosgeo.labelled.data import LabelledObject
 from rosgeo.labelled.sources import read_source
 from rosgeo.labelled.split import refuse_same_ground, split_objects
+from rosgeo.tracks.read import read_tracks
 from rosgeo.tracks.sets import (
     Written,
     check_set,
     write_coco,
+    write_cvat,
     write_davis,
+    write_label_studio,
     write_mots,
     write_reference,
+    write_yolo,
     write_ytvis,
 )
 from rosgeo.tracks.sets.masks import ClipMasks, Track, frame_masks, paint
@@ -57,6 +63,9 @@ def reference(outlines: ClipOutlines, path: Path, **options: Any) -> Written:
 WRITERS: dict[str, Any] = {
     "coco": write_coco,
     "ytvis": write_ytvis,
+    "cvat": write_cvat,
+    "label_studio": write_label_studio,
+    "yolo": write_yolo,
     "davis": write_davis,
     "mots": write_mots,
     "reference": reference,
@@ -64,7 +73,7 @@ WRITERS: dict[str, Any] = {
 
 
 def place(kind: str, folder: Path) -> Path:
-    return folder / ("out.json" if kind in ("coco", "ytvis") else "out")
+    return folder / {"coco": "out.json", "ytvis": "out.json", "label_studio": "out.json", "cvat": "out.xml"}.get(kind, "out")
 
 
 def wanted(outlines: ClipOutlines) -> Masks:
@@ -107,9 +116,11 @@ def read_ytvis_set(path: Path) -> Masks:
             if rle is None:
                 assert entry["bboxes"][i] is entry["areas"][i] is entry["scores"][i] is None
                 continue
-            masks[i, entry["track_id"]] = coco_mask.decode(rle).astype(bool)
-            assert entry["areas"][i] == coco_mask.area({**rle, "counts": rle["counts"].encode()})
-            assert entry["bboxes"][i] == coco_mask.toBbox({**rle, "counts": rle["counts"].encode()}).tolist()
+            # As TrackEval and the official kit do with the truth; compressed counts have no way through it.
+            packed = coco_mask.frPyObjects(rle, entry["height"], entry["width"])
+            masks[i, entry["track_id"]] = coco_mask.decode(packed).astype(bool)
+            assert entry["areas"][i] == coco_mask.area(packed)
+            assert entry["bboxes"][i] == coco_mask.toBbox(packed).tolist()
     return masks
 
 
@@ -139,13 +150,60 @@ def read_mots_set(folder: Path) -> tuple[Masks, Masks]:
         mask = coco_mask.decode({"size": [int(height), int(width)], "counts": rle.encode()}).astype(bool)
         text[int(frame) - 1, objects[number]["track_id"]] = mask
     pictures: Masks = {}
-    for i, path in enumerate(sorted((folder / "instances").iterdir())):
+    for i, path in enumerate(sorted((folder / "instances").glob("*.png"))):
         with Image.open(path) as picture:
             assert picture.mode == "I;16"
             ids = np.asarray(picture)
         for number in np.unique(ids[ids > 0]):
             pictures[i, objects[str(number)]["track_id"]] = ids == number
     return text, pictures
+
+
+def filled(points: np.ndarray) -> np.ndarray:
+    """A ring by GDAL, which fills even-odd."""
+    return rasterio.features.rasterize([shapely.Polygon(points)], out_shape=SHAPE).astype(bool)
+
+
+def read_cvat_set(path: Path) -> Masks:
+    """As CVAT's importer does: shapes of a track by frame, of which those outside are none."""
+    masks: Masks = {}
+    for track in ET.parse(path).getroot().findall("track"):
+        for shape in track:
+            if shape.get("outside") == "1":
+                continue
+            # Of masks the group is the object: the first, second, third by id.
+            number = {"1": 3, "2": 7, "3": 12}[track.get("group_id", "")] if shape.tag == "mask" else int(track.get("id", ""))
+            key = (int(shape.get("frame", "")), number)
+            if shape.tag == "polygon":
+                masks[key] = filled(np.array([[float(v) for v in p.split(",")] for p in shape.get("points", "").split(";")]))
+                continue
+            left, top, width, height = (int(shape.get(k, "")) for k in ("left", "top", "width", "height"))
+            runs = [int(v) for v in shape.get("rle", "").split(",")]
+            masks[key] = np.zeros(SHAPE, bool)
+            own = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
+            masks[key][top : top + height, left : left + width] = own
+    return masks
+
+
+def read_label_studio_set(path: Path) -> Masks:
+    masks: Masks = {}
+    for i, task in enumerate(json.loads(path.read_text())):
+        for region in task["predictions"][0]["result"]:
+            points = np.array(region["value"]["points"]) * [region["original_width"] / 100, region["original_height"] / 100]
+            masks[i, int(region["id"].split("-")[0])] = filled(points)
+    return masks
+
+
+def read_yolo_set(folder: Path) -> Masks:
+    """As Ultralytics reads a label file of segments, with cv2.fillPoly's rule."""
+    masks: Masks = {}
+    tracks = json.loads((folder / "tracks.json").read_text())["tracks"]
+    for i, file in enumerate(sorted((folder / "labels").iterdir())):
+        for line, track in zip(file.read_text().splitlines(), tracks[file.stem], strict=True):
+            points = np.array([float(v) for v in line.split()[1:]]).reshape(-1, 2)
+            assert ((points >= 0) & (points <= 1)).all()
+            masks[i, track] = filled(points * [WIDTH, HEIGHT])
+    return masks
 
 
 def assert_same(found: Masks, expected: Masks) -> None:
@@ -162,6 +220,14 @@ def test_each_format_holds_what_was_put_in(tmp_path: Path) -> None:
     assert_same(read_coco_set(tmp_path / "coco.json"), masks)
     assert write_ytvis(outlines, tmp_path / "ytvis.json") == Written(11)
     assert_same(read_ytvis_set(tmp_path / "ytvis.json"), masks)
+    assert write_cvat(outlines, tmp_path / "cvat.xml") == Written(11)
+    assert_same(read_cvat_set(tmp_path / "cvat.xml"), masks)
+    assert write_cvat(outlines, tmp_path / "masks.xml", shapes="mask") == Written(11)
+    assert_same(read_cvat_set(tmp_path / "masks.xml"), masks)
+    assert write_label_studio(outlines, tmp_path / "studio.json") == Written(11)
+    assert_same(read_label_studio_set(tmp_path / "studio.json"), masks)
+    assert write_yolo(outlines, tmp_path / "yolo") == Written(11)
+    assert_same(read_yolo_set(tmp_path / "yolo" / "harbour"), masks)
     assert write_davis(outlines, tmp_path / "davis") == Written(11)
     assert_same(read_davis_set(tmp_path / "davis" / "harbour"), in_front(masks))
     assert write_mots(outlines, tmp_path / "mots") == Written(11)
@@ -213,6 +279,106 @@ def test_the_fields_that_others_read(tmp_path: Path) -> None:
     assert "seqLength=4\nimWidth=70\nimHeight=48\nimExt=.png\n" in (tmp_path / "harbour" / "seqinfo.ini").read_text()
 
 
+def test_tracks_go_on_in_cvat(tmp_path: Path) -> None:
+    """Track 3 has no outline in the third frame: a shape outside ends it, so that CVAT interpolates none."""
+    write_cvat(harbour(), tmp_path / "cvat.xml")
+    root = ET.parse(tmp_path / "cvat.xml").getroot()
+    disc = next(t for t in root.findall("track") if t.get("id") == "3")
+    assert [(s.get("frame"), s.get("outside")) for s in disc] == [("0", "0"), ("1", "0"), ("2", "1"), ("3", "0")]
+    assert (disc.get("label"), root.findtext("meta/task/size"), root.findtext("meta/original_size/width")) == ("car", "4", "70")
+    assert [e.text for e in root.findall("meta/task/labels/label/name")] == ["car", "ship"]
+    read = read_tracks(tmp_path / "cvat.xml")
+    assert (read.format, len(read), int(np.isfinite(read.xyxy[:, 0]).sum())) == ("cvat-video", 12, 11)
+
+
+class KitOfYouTubeVis:
+    """The reader of youtubevos/cocoapi, PythonAPI/pycocotools/ytvos.py: its index, ``getAnnIds`` and ``annToRLE``."""
+
+    def __init__(self, path: Path) -> None:
+        self.dataset = json.loads(path.read_text())
+        self.vids = {video["id"]: video for video in self.dataset["videos"]}
+        self.anns = {entry["id"]: entry for entry in self.dataset["annotations"]}
+
+    def ann_to_rle(self, entry: dict[str, Any], frame: int) -> Any:
+        video = self.vids[entry["video_id"]]
+        segmentation = entry["segmentations"][frame]
+        if isinstance(segmentation, list):
+            return coco_mask.merge(coco_mask.frPyObjects(segmentation, video["height"], video["width"]))
+        if isinstance(segmentation["counts"], list):
+            return coco_mask.frPyObjects(segmentation, video["height"], video["width"])
+        return segmentation
+
+
+def test_the_kit_of_youtube_vis_reads_its_set(tmp_path: Path) -> None:
+    """As its evaluation does, which sums intersections and unions over the frames: 1.0 against the truth."""
+    outlines = harbour()
+    write_ytvis(outlines, tmp_path / "ytvis.json")
+    kit, truth = KitOfYouTubeVis(tmp_path / "ytvis.json"), wanted(outlines)
+    assert {e["category_id"] for e in kit.anns.values()} <= {c["id"] for c in kit.dataset["categories"]}
+    for entry in kit.anns.values():
+        intersection = union = 0.0
+        for frame in range(len(kit.vids[entry["video_id"]]["file_names"])):
+            there = truth.get((frame, entry["track_id"]))
+            assert (entry["segmentations"][frame] is None) == (there is None)
+            if there is None:
+                continue
+            found = kit.ann_to_rle(entry, frame)
+            wanted_rle = coco_mask.encode(np.asfortranarray(there, dtype=np.uint8))
+            intersection += coco_mask.area(coco_mask.merge([found, wanted_rle], intersect=True))
+            union += coco_mask.area(coco_mask.merge([found, wanted_rle]))
+        assert intersection == union > 0
+
+
+def test_ultralytics_knows_the_classes(tmp_path: Path) -> None:
+    write_yolo(harbour(), tmp_path)
+    folder = tmp_path / "harbour"
+    assert (folder / "data.yaml").read_text() == 'path: .\ntrain: images\nval: images\nnames:\n  0: "car"\n  1: "ship"\n'
+    lines = (folder / "labels" / "000001.txt").read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["0", "1", "1"]
+    assert json.loads((folder / "tracks.json").read_text())["tracks"]["000003"] == [7, 12]
+
+
+def datumaro_sequence(path: Path) -> dict[str, Any]:
+    """What Datumaro 1.13 does with seqinfo.ini: these keys and no others, four of them whole numbers."""
+    fields = dict(line.lower().strip().split("=", maxsplit=1) for line in path.read_text().splitlines() if "=" in line)
+    assert set(fields) == {"name", "imdir", "framerate", "seqlength", "imwidth", "imheight", "imext"}
+    return {k: int(v) if k in ("framerate", "seqlength", "imwidth", "imheight") else v for k, v in fields.items()}
+
+
+@pytest.mark.parametrize(("fps", "rate"), [(None, 1), (1.25, 1), (0.2, 1), (29.97, 30), (25.0, 25)])
+def test_a_sequence_as_datumaro_and_trackeval_read_it(fps: float | None, rate: int, tmp_path: Path) -> None:
+    outlines = make_outlines(make_clip(2, fps=fps), [(1, 1, shapely.box(1, 1, 9, 9))], category=["car"])
+    write_mots(outlines, tmp_path)
+    info = tmp_path / "harbour" / "seqinfo.ini"
+    assert datumaro_sequence(info) == {
+        "name": "harbour", "imdir": "img1", "framerate": rate, "seqlength": 2, "imwidth": WIDTH, "imheight": HEIGHT, "imext": ".png",
+    }  # fmt: skip
+    parser = configparser.ConfigParser()
+    parser.read(info)
+    assert int(parser["Sequence"]["seqLength"]) == 2
+    assert json.loads((tmp_path / "harbour" / "tracks.json").read_text())["fps"] == fps
+
+
+def test_mots_pictures_as_datumaro_reads_them(tmp_path: Path) -> None:
+    """Its class is the number's thousands less 1, in the labels beside the pictures."""
+    write_mots(harbour(), tmp_path)
+    folder = tmp_path / "harbour" / "instances"
+    labels = folder.joinpath("labels.txt").read_text().splitlines()
+    assert labels == ["car", "pedestrian", "ship"]
+    ids = np.unique(np.asarray(Image.open(folder / "000001.png")))
+    assert {(labels[i // 1000 - 1], i % 1000) for i in ids[ids > 0].tolist()} == {("car", 3), ("ship", 7), ("ship", 12)}
+    write_mots(of_many(24, classes=12), tmp_path / "more")
+    more = (tmp_path / "more" / "harbour" / "instances" / "labels.txt").read_text().splitlines()
+    assert (len(more), more[9], more[10]) == (15, "ignored", "class 5")
+
+
+def test_mots_of_classes_that_no_evaluation_sees(tmp_path: Path) -> None:
+    clip = make_clip(1)
+    with pytest.warns(FormatLossWarning, match="no object is of a class that evaluations of MOTS know .*: ship get class 3 and up"):
+        check_set("mots", tmp_path / "mots", clip, [Track(1, "ship")])
+    check_set("mots", tmp_path / "mots", clip, [Track(1, "ship"), Track(2, "car")])
+
+
 def test_scores_that_are_none_and_ids_that_are_names(tmp_path: Path) -> None:
     rows = [(1, "b", shapely.box(1, 1, 9, 9)), (2, "a", shapely.box(1, 1, 9, 9)), (2, "b", shapely.box(20, 20, 30, 30))]
     outlines = make_outlines(make_clip(2, fps=None), rows, rosgeo_score=[np.nan, 0.5, 0.25])
@@ -256,6 +422,8 @@ def test_a_mask_is_the_same_after_its_polygon_and_a_file(tmp_path_factory: Any, 
     assert_same(read_coco_set(folder / "coco.json"), given_masks)
     write_ytvis(outlines, folder / "ytvis.json")
     assert_same(read_ytvis_set(folder / "ytvis.json"), given_masks)
+    write_cvat(outlines, folder / "cvat.xml")
+    assert_same(read_cvat_set(folder / "cvat.xml"), given_masks)
     write_mots(outlines, folder / "mots")
     text, pictures = read_mots_set(folder / "mots" / "harbour")
     assert_same(text, pictures)
@@ -360,7 +528,13 @@ def test_nothing_to_write_is_a_set_too(tmp_path: Path, kind: str) -> None:
         elif kind == "davis":
             assert (len(list((path / "harbour").iterdir())), read_davis_set(path / "harbour")) == (2, {})
         elif kind == "mots":
-            assert (len(list((path / "harbour" / "instances").iterdir())), *read_mots_set(path / "harbour")) == (2, {}, {})
+            assert (len(list((path / "harbour" / "instances").glob("*.png"))), *read_mots_set(path / "harbour")) == (2, {}, {})
+        elif kind == "cvat":
+            assert len(read_tracks(path)) == 0
+        elif kind == "label_studio":
+            assert [t["predictions"][0]["result"] for t in json.loads(path.read_text())] == [[], []]
+        elif kind == "yolo":
+            assert [p.read_text() for p in sorted((path / "harbour" / "labels").iterdir())] == ["", ""]
         else:
             assert sorted(p.name for p in path.iterdir()) == ["boxes", "img", "onehotmask", "tracks.json"]
             with pytest.raises(TrainingDataError, match="no usable object in 0 pictures"):
@@ -443,7 +617,8 @@ def test_an_error_leaves_nothing(tmp_path: Path, kind: str, monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == []
     write(make_outlines(make_clip(2), [(1, 1, shapely.box(1, 1, 9, 9))]), path)
     before = snapshot(tmp_path)
-    frame = ClipMasks.frame if kind != "ytvis" else ClipMasks.track
+    by_outline = dict.fromkeys(("cvat", "label_studio", "yolo"), ClipMasks.outlines)
+    frame: Any = {"ytvis": ClipMasks.track, **by_outline}.get(kind, ClipMasks.frame)
 
     def breaks(self: ClipMasks, index: int) -> Any:
         if index == 1:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from rosgeo.errors import OptionError, OutputError, TracksError
 from rosgeo.tracks.build import make_tracks
 from rosgeo.tracks.formats.registry import TARGETS, recognise
 from rosgeo.tracks.match import number_frames
+from rosgeo.tracks.mot_rules import mot_candidates
 from rosgeo.tracks.read import read_tracks
 from rosgeo.tracks.values import Tracks
 from rosgeo.tracks.write import write_tracks
@@ -28,7 +30,20 @@ from rosgeo.tracks.write import write_tracks
 from tests.conftest import DATA, small_files
 
 TRACKS = DATA / "tracks"
-SUFFIX = {"mot": ".txt", "otb": ".txt", "coco-video": ".json", "ytvis": ".json", "csv": ".csv", "layer": ".gpkg"}
+SUFFIX = {
+    "mot": ".txt",
+    "otb": ".txt",
+    "coco-video": ".json",
+    "ytvis": ".json",
+    "csv": ".csv",
+    "layer": ".gpkg",
+    "cvat-video": ".xml",
+    "label-studio": ".json",
+}
+SIZE = (480, 640)
+DOUBLES_REFUSED = ("otb", "ytvis", "cvat-video", "label-studio")
+BOXES_ONLY = ("mot", "coco-video", "cvat-video", "label-studio")
+"""Targets that hold no rows without a box."""
 
 Cli = Callable[..., Result]
 
@@ -78,18 +93,18 @@ def some_tracks(draw: st.DrawFn, *, single: bool = False, unique: bool = False) 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_what_is_written_is_read_back(format: str, data: st.DataObject, tmp_path: Path) -> None:
-    tracks = data.draw(some_tracks(single=format == "otb", unique=format in ("otb", "ytvis")))
+    tracks = data.draw(some_tracks(single=format == "otb", unique=format in DOUBLES_REFUSED))
     path = tmp_path / f"out{SUFFIX[format]}"
-    lost = write_tracks(tracks, path, format, overwrite=True)
+    lost = write_tracks(tracks, path, format, overwrite=True, size=SIZE)
     without_boxes = int(np.isnan(tracks.xyxy[:, 0]).sum())
-    assert any("without a box" in word for word in lost) == (without_boxes > 0 and format in ("mot", "coco-video"))
+    assert any("without a box" in word for word in lost) == (without_boxes > 0 and format in BOXES_ONLY)
     if without_boxes == len(tracks) and format == "mot":
         assert path.read_text() == ""
         return
     # Boxes on both sides of the frame's upper edge do not tell which way y points.
-    read = read_tracks(path, format=format, y_axis="up")
+    read = read_tracks(path, format=format, y_axis="up", size=SIZE)
     # ytvis and otb say of every frame whether there is a box.
-    boxes_only = format in ("mot", "coco-video", "ytvis", "otb")
+    boxes_only = format in (*BOXES_ONLY, "ytvis", "otb")
     expected, found = by_row(tracks, boxes_only=boxes_only), by_row(read, boxes_only=boxes_only)
     assert [r[:2] for r in found] == [r[:2] for r in expected]
     np.testing.assert_allclose(
@@ -102,10 +117,29 @@ def test_what_is_written_is_read_back(format: str, data: st.DataObject, tmp_path
 @pytest.mark.parametrize("format", TARGETS)
 def test_a_written_file_is_recognised(format: str, tmp_path: Path) -> None:
     path = tmp_path / f"out{SUFFIX[format]}"
-    write_tracks(tracks_of([(0, 1, [1, 2, 3, 4]), (1, 1, [2, 2, 4, 4])]), path, format)
+    write_tracks(tracks_of([(0, 1, [1, 2, 3, 4]), (1, 1, [2, 2, 4, 4])]), path, format, size=SIZE)
     found = recognise(path)
     assert found is not None
     assert found.name == format
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_what_is_written_as_mot_is_never_taken_for_another(data: st.DataObject, tmp_path: Path) -> None:
+    """Whatever its scores, classes and visibilities: it is read as mot, or the user is asked."""
+    tracks = data.draw(some_tracks())
+    count = len(tracks)
+    table = tracks.table.assign(
+        score=data.draw(st.lists(st.floats(-1, 100), min_size=count, max_size=count)),
+        category=[str(v) for v in data.draw(st.lists(st.integers(0, 12), min_size=count, max_size=count))],
+        visibility=data.draw(st.lists(st.sampled_from([0, 0.25, 1]), min_size=count, max_size=count)),
+    )
+    path = tmp_path / "out.txt"
+    write_tracks(replace(tracks, table=table), path, "mot", overwrite=True)
+    sample = path.read_text()
+    if not any(abs(v) > 1 for line in sample.splitlines() for v in map(float, line.split(",")[2:6])):
+        return
+    assert "mot" in mot_candidates(path)
 
 
 def test_pycocotools_reads_the_same_boxes(tmp_path: Path) -> None:
@@ -137,7 +171,7 @@ def test_mot_counts_from_one(tmp_path: Path) -> None:
     path = tmp_path / "gt.txt"
     lost = write_tracks(read_tracks(TRACKS / "coco_video.json"), path, "mot")
     assert path.read_text() == "1,5,11,21,30,40,1,2,1\n1,6,101.5,201.25,10,5.5,1,1,1\n31,5,15,23,30,40,1,2,1\n"
-    assert lost == ["names of categories (class 1 = car, 2 = ship)", "columns area, iscrowd"]
+    assert lost == ["names of categories (class 1 = car, 2 = ship)", "columns area, iscrowd", "file names of frames"]
 
 
 def test_the_layer_lies_as_qgis_shows_it(tmp_path: Path) -> None:
@@ -162,26 +196,51 @@ def test_corners_and_names_survive_a_table(tmp_path: Path) -> None:
 
 def test_targets_that_cannot_hold_the_tracks(tmp_path: Path) -> None:
     doubled = tracks_of([(0, 1, [1, 2, 3, 4]), (0, 1, [1, 2, 3, 4])])
-    for format in ("ytvis", "otb"):
+    for format in DOUBLES_REFUSED:
         with pytest.raises(
             OutputError, match=rf"track 1 has more than one row in frame 0 \(lines 1 and 2\), and {format} holds one"
         ):
-            write_tracks(doubled, tmp_path / f"out{SUFFIX[format]}", format)
+            write_tracks(doubled, tmp_path / f"out{SUFFIX[format]}", format, size=SIZE)
     two = tracks_of([(0, 1, [1, 2, 3, 4]), (2, 7, [1, 2, 3, 4])])
     with pytest.raises(OutputError, match=r"otb holds one track, and there are 2 \(1, 7, ...\); choose one with --track"):
         write_tracks(two, tmp_path / "out.txt", "otb")
-    assert write_tracks(two, tmp_path / "out.txt", "otb", track="7") == ["1 rows of other tracks"]
+    assert write_tracks(two, tmp_path / "out.txt", "otb", track="7") == ["the track's id", "1 rows of other tracks"]
     assert (tmp_path / "out.txt").read_text() == "NaN,NaN,NaN,NaN\nNaN,NaN,NaN,NaN\n2.0,3.0,2.0,2.0\n"
     other_doubled = tracks_of([(0, 1, [1, 2, 3, 4]), (0, 1, [1, 2, 3, 4]), (0, 7, [1, 2, 3, 4])])
     write_tracks(other_doubled, tmp_path / "out.txt", "otb", track="7", overwrite=True)
     assert (tmp_path / "out.txt").read_text() == "2.0,3.0,2.0,2.0\n"
-    with pytest.raises(OutputError, match="frame -3 lies before the first one"):
+    early = "made up, line 1: frame -3, but test counts frames from 0; --first-frame -3 says that this file counts from -3"
+    with pytest.raises(TracksError, match=early):
         write_tracks(tracks_of([(-3, 1, [1, 2, 3, 4])]), tmp_path / "out.json", "coco-video")
     with pytest.raises(OptionError, match="cannot be written as viso; expected one of layer, ytvis"):
         write_tracks(two, tmp_path / "out.txt", "viso")
     with pytest.raises(OptionError, match=r"files of mot end in \.txt"):
         write_tracks(two, tmp_path / "out.json", "mot")
     assert [p.name for p in tmp_path.iterdir()] == ["out.txt"]
+
+
+@pytest.mark.parametrize("format", ["ytvis", "cvat-video", "label-studio"])
+def test_rows_of_no_track_are_each_one_of_its_own(format: str, tmp_path: Path) -> None:
+    """Where a target holds one row of a track in a frame."""
+    source = read_tracks(TRACKS / "dota")
+    path = tmp_path / f"out{SUFFIX[format]}"
+    assert "that 3 rows are of no track (each is one of its own)" in write_tracks(source, path, format, size=SIZE)
+    read = read_tracks(path, format=format, size=SIZE)
+    there = np.isfinite(read.xyxy).all(axis=1)
+    assert sorted(read.table["track_id"][there].astype(str)) == ["1", "2", "3"]
+    np.testing.assert_allclose(sorted(read.xyxy[there].tolist()), sorted(source.xyxy.tolist()))
+
+
+def test_errors_of_targets_name_the_path_that_was_given(cli: Cli, tmp_path: Path) -> None:
+    for target, name, words in (
+        ("otb", "o.txt", "otb holds one track"),
+        ("label-studio", "o.json", "whose size is in no such file"),
+    ):
+        result = cli("convert", "tracks", TRACKS / "MOT-01", tmp_path / name, "--to", target)
+        assert result.exit_code == 2
+        assert result.output.startswith(f"Error: {tmp_path / name}: ")
+        assert words in result.output
+        assert ".rosgeo-" not in result.output
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
@@ -199,8 +258,10 @@ def test_convert_says_what_was_read_and_what_is_lost(cli: Cli, tmp_path: Path) -
     result = cli("convert", "tracks", TRACKS / "ytvis.json", out, "--to", "mot")
     assert result.exit_code == 0
     lines = result.output.splitlines()
-    assert lines[0] == f"{TRACKS / 'ytvis.json'}: 3 boxes of 2 tracks in 3 frames, 3 rows without a box (ytvis)"
-    assert lines[1] == f"{out} (mot): without 3 rows without a box; names of categories (class 1 = airplane); column iscrowd"
+    told = "3 boxes of 2 tracks in 3 frames, 3 rows without a box (ytvis); pixels from 0, frames from 0: YouTube-VIS"
+    assert lines[0] == f"{TRACKS / 'ytvis.json'}: {told}"
+    words = "without 3 rows without a box; names of categories (class 1 = airplane); column iscrowd; file names of frames"
+    assert lines[-1] == f"{out} (mot): {words}"
     assert out.read_text() == "1,11,11,21,30,40,1,1,1\n3,11,15.5,23,30,40,1,1,1\n2,12,2,3,3,4,1,1,1\n"
     detections = cli("convert", "tracks", TRACKS / "MOT-01" / "det" / "det.txt", tmp_path / "d.csv", "--to", "csv")
     assert "2 boxes of 0 tracks in 2 frames (mot)" in detections.output
@@ -217,7 +278,8 @@ def test_convert_says_what_was_read_and_what_is_lost(cli: Cli, tmp_path: Path) -
             ["gt.txt", "out.csv", "--to", "csv", "--from", "otb"],
             "gt.txt, line 2: '2,1': 2 numbers; expected left, top, width, height",
         ),
-        (["gt.txt", "out.csv", "--to", "csv"], "gt.txt: its format is not recognised"),
+        (["gt.txt", "out.csv", "--to", "csv"], "gt.txt, line 2: '2,1': 2 numbers; expected frame, id"),
+        (["gt.txt", "out.csv", "--to", "csv"], "Recognised as mot (MOTChallenge); if it is another format, name that: --from"),
         (["gt.txt", "out.csv", "--to", "csv", "--from", "mot"], "gt.txt, line 2: '2,1': 2 numbers; expected frame, id"),
         (["nothing", "out.csv", "--to", "csv"], "nothing: no such file or folder"),
         (["gt.txt", "out.json", "--to", "ytvis", "--size", "640"], "--size '640' is no size; expected WIDTHxHEIGHT"),

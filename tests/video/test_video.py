@@ -301,7 +301,7 @@ def test_a_geopackage_with_times(tmp_path: Path) -> None:
         "enabled": "1", "mode": "1", "startField": "time", "fixedDuration": "249", "durationUnit": "ms",
     }  # fmt: skip
     record = read_record(output)
-    assert record["inputs"] == {"frames": str(folder), "tracks": "tracks.csv", "format": "csv", "georef": None}
+    assert record["inputs"] == {"frames": str(folder), "tracks": "tracks.csv", "format": "csv", "origin": "", "georef": None}
     assert record["frames"]["count"] == 3
     assert record["options"]["fps"] == 4
 

@@ -18,10 +18,19 @@ from typing import Any
 import numpy as np
 
 from rosgeo.clips.values import natural_key
-from rosgeo.errors import OutputError, TracksError
+from rosgeo.errors import TracksError
 from rosgeo.tracks.build import make_tracks, track_ids, xywh_to_xyxy
-from rosgeo.tracks.json_source import checked_id, choose_video, has_keys, json_box, load_annotations, names_of_categories, scalars
-from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions
+from rosgeo.tracks.json_source import (
+    checked_id,
+    choose_video,
+    has_keys,
+    json_box,
+    lists_left_out,
+    load_annotations,
+    names_of_categories,
+    scalars,
+)
+from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat, WriteOptions
 from rosgeo.tracks.targets import category_numbers, dropped_columns, frame_file_name, frames_from, has_box, numbered_tracks
 from rosgeo.tracks.values import Tracks
 
@@ -62,10 +71,11 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
         format="coco-video",
         frame=np.array([r[1] for r in rows], dtype=np.int64),
         track_id=track_ids([r[2] for r in rows]),
-        xyxy=xywh_to_xyxy(np.array([r[3] for r in rows], dtype=np.float64).reshape(-1, 4), options.first_pixel or 0),
+        xyxy=xywh_to_xyxy(np.array([r[3] for r in rows], dtype=np.float64).reshape(-1, 4), options.pixel),
         lines=np.array(numbers, dtype=np.int64),
-        first_frame=first if options.first_frame is None else options.first_frame,
+        first_frame=options.frame(first),
         columns=_columns(attributes),
+        unread=lists_left_out(data["annotations"], {"bbox"}),
         frame_names={places[i["id"]]: Path(str(i["file_name"])).name for i in images if i.get("file_name")},
         error=lambda row, what: TracksError(f"{path}, annotation {numbers[row]}: {what}"),
     )
@@ -118,8 +128,6 @@ def _columns(attributes: list[dict[str, Any]]) -> dict[str, list[Any]]:
 def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
     there = has_box(tracks)
     frames = frames_from(tracks, 0)
-    if len(frames) and frames.min() < 0:
-        raise OutputError(f"{path}: frame {int(tracks.table['frame'].min())} lies before the first one; COCO counts from 0")
     ids, lost = numbered_tracks(tracks)
     classes, categories = category_numbers(tracks)
     size = {} if options.size is None else {"height": options.size[0], "width": options.size[1]}
@@ -171,5 +179,12 @@ def _plain(value: Any) -> Any:
 
 
 FORMAT = TrackFormat(
-    "coco-video", "COCO for videos (TAO, MMTracking): images, annotations with track_id", _recognise, _read, _write, (".json",)
+    "coco-video",
+    "COCO for videos (TAO, MMTracking): images, annotations with track_id",
+    "COCO for videos",
+    Origin(0, None, "cocodataset.org: 0-indexed; frames as the file has them"),
+    _recognise,
+    _read,
+    _write,
+    (".json",),
 )

@@ -22,67 +22,17 @@ import numpy as np
 
 from rosgeo.errors import InputFileNotFoundError, OptionError, TracksError
 from rosgeo.tracks.build import corners_to_xyxy, make_tracks, track_ids, xywh_to_xyxy
-from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions
+from rosgeo.tracks.named_columns import COLUMN_NAMES, choose_columns, first_frame_of, names_of_frames
+from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat, WriteOptions
 from rosgeo.tracks.targets import FIRST_FRAME, with_frames
 from rosgeo.tracks.text import bad_line, first_lines, line_numbers, text_lines
 from rosgeo.tracks.values import BOX_COLUMNS, Tracks
 from rosgeo.types import FloatArray, IntArray
 from rosgeo.vector.detections.columns import BOX_KINDS, CORNERS, plain_name
 
-__all__ = ["FORMAT", "ROLES", "choose_columns", "first_frame_of", "names_of_frames"]
-
-_NAMES: dict[str, tuple[str, ...]] = {
-    "frame": ("frame", "frameid", "frameindex", "framenumber", "frameno", "framenum", "image", "imageid", "t"),
-    "track_id": ("trackid", "track", "id", "objectid", "objid", "targetid", "instanceid", "trackerid", "tid"),
-    "category": ("category", "class", "classname", "label", "categoryname", "type"),
-    "score": ("score", "confidence", "conf", "probability"),
-    "frame_name": ("framename", "filename", "imagename"),
-}
-ROLES = (*_NAMES, *BOX_COLUMNS, "width", "height")
-"""What a column can be said to be."""
+__all__ = ["FORMAT"]
 
 _NOTHING = {"", "nan", "na", "none", "null"}
-
-
-def choose_columns(names: list[str], given: Mapping[str, str], where: str, expected: str = "") -> dict[str, str]:
-    """Which column is what of frame, track, category, score and file name.
-
-    Parameters
-    ----------
-    names : list of str
-        All columns.
-    given : mapping of role to name
-        The user's word, names in any case.
-    where : str
-        For messages.
-    expected : str
-        What else is expected, for messages.
-
-    Raises
-    ------
-    TracksError, OptionError
-        No frame or no track column; no column of a given name.
-    """
-    plain = {plain_name(n): n for n in reversed(names)}
-    chosen = {}
-    for role, name in given.items():
-        if role not in ROLES:
-            raise OptionError(f"a column was named for {role!r}; expected one of {', '.join(ROLES)}")
-        found = name if name in names else plain.get(plain_name(name))
-        if found is None:
-            raise OptionError(f"{where} has no column {name!r} (named for {role}); it has: {', '.join(names)}")
-        chosen[role] = found
-    for role, known in _NAMES.items():
-        match = next((plain[k] for k in known if k in plain and plain[k] not in chosen.values()), None)
-        if role not in chosen and match is not None:
-            chosen[role] = match
-    for role in ("frame", "track_id"):
-        if role not in chosen:
-            raise TracksError(
-                f"{where} has no column for the {role.removesuffix('_id')}; it has: {', '.join(names)}. "
-                f"Name it with --{role.removesuffix('_id')}-column{expected}"
-            )
-    return chosen
 
 
 def _choose_box(names: list[str], roles: Mapping[str, str], where: str) -> tuple[str, list[str]]:
@@ -93,7 +43,7 @@ def _choose_box(names: list[str], roles: Mapping[str, str], where: str) -> tuple
     sized = [roles.get(r) for r in ("x_min", "y_min", "width", "height")]
     if all(sized):
         return "xywh", [str(s) for s in sized]
-    plain = {plain_name(n): n for n in reversed(names) if n not in {roles[r] for r in roles if r in _NAMES}}
+    plain = {plain_name(n): n for n in reversed(names) if n not in {roles[r] for r in roles if r in COLUMN_NAMES}}
     for kind, columns in BOX_KINDS:
         found = [next((plain[c] for c in choices if c in plain), None) for choices in columns]
         if all(found):
@@ -117,7 +67,7 @@ def _recognise(path: Path) -> bool:
         _choose_box(names, choose_columns(names, {}, ""), "")
     except (TracksError, OptionError):
         # A frame column alone tells a table too: what else is missing is then said by the reader.
-        return len(names) > 4 and any(plain_name(n) in _NAMES["frame"] for n in names)
+        return len(names) > 4 and any(plain_name(n) in COLUMN_NAMES["frame"] for n in names)
     return True
 
 
@@ -132,12 +82,12 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
 
     frame = _whole(column[roles["frame"]], error)
     values = np.stack([_floats(column[n], n, error) for n in box_names], axis=1) if rows else np.empty((0, len(box_names)))
-    xyxy, corners = _boxes(kind, values, float(options.first_pixel or 0))
+    xyxy, corners = _boxes(kind, values, float(options.pixel))
     extra_corners = CORNERS if kind != "corners" and set(CORNERS) <= {plain_name(n) for n in header} else ()
     if extra_corners:
         named = {plain_name(n): n for n in header}
         corners = np.stack([_floats(column[named[c]], c, error) for c in CORNERS], axis=1).reshape(-1, 4, 2)
-        corners -= options.first_pixel or 0
+        corners -= options.pixel
     used = {FIRST_FRAME, roles["frame"], roles["track_id"], *box_names, *(n for n in header if plain_name(n) in extra_corners)}
     named_frames = names_of_frames(frame, column[roles["frame_name"]]) if "frame_name" in roles else {}
     return make_tracks(
@@ -153,24 +103,6 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
         frame_names=named_frames,
         error=error,
     )
-
-
-def first_frame_of(values: FloatArray, options: ReadOptions, error: Any) -> int:
-    """The first frame of the clip: the user's word, else what the column of it says in all rows, else 0."""
-    if options.first_frame is not None or not len(values):
-        return options.first_frame or 0
-    wrong = np.flatnonzero((values != values[0]) | (values != np.round(values)) | ~(np.abs(values) < 2**53))
-    if len(wrong):
-        found = f"{values[wrong[0]]:g} in column {FIRST_FRAME}"
-        raise error(int(wrong[0]), f"{found}; expected one whole number in all rows, or none and --first-frame")
-    return int(values[0])
-
-
-def names_of_frames(frame: IntArray, names: list[str]) -> dict[int, str]:
-    """Names of the frames; none where one frame has two, which is no name of the frame then."""
-    pairs = {(int(f), n.strip()) for f, n in zip(frame, names, strict=True) if n.strip()}
-    found = dict(pairs)
-    return found if len(found) == len(pairs) else {}
 
 
 def _rows(path: Path) -> tuple[list[str], list[list[str]], IntArray, list[str]]:
@@ -265,4 +197,13 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
     return []
 
 
-FORMAT = TrackFormat("csv", "a table with named columns: frame, track_id, and a box", _recognise, _read, _write, (".csv", ".tsv"))
+FORMAT = TrackFormat(
+    "csv",
+    "a table with named columns: frame, track_id, and a box",
+    "a table with named columns",
+    Origin(0, 0, "no standard: --first-pixel and --first-frame, or the column rosgeo_first_frame, say otherwise"),
+    _recognise,
+    _read,
+    _write,
+    (".csv", ".tsv"),
+)

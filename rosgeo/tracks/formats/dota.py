@@ -15,7 +15,7 @@ import numpy as np
 
 from rosgeo.errors import TracksError
 from rosgeo.tracks.build import corners_to_xyxy, make_tracks, track_ids
-from rosgeo.tracks.options import ReadOptions, TrackFormat
+from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat
 from rosgeo.tracks.text import bad_line, field_numbers, first_lines, frame_number, line_numbers, split, text_lines
 from rosgeo.tracks.values import Tracks
 
@@ -33,7 +33,7 @@ def _recognise(path: Path) -> bool:
         return False
     files = sorted(path.glob("*.txt"))
     lines = [line for file in files[:20] for line in first_lines(file) if not _is_header(line)][:20]
-    return bool(lines) and all(_is_row(line) for line in lines)
+    return bool(lines) and 2 * sum(_is_row(line) for line in lines) >= len(lines)
 
 
 def _is_row(line: str) -> bool:
@@ -58,7 +58,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
             if not fields or _is_header(text):
                 continue
             numbers = field_numbers(fields[:8])
-            if len(fields) not in (9, 10, 11) or numbers is None or not np.isfinite(numbers).all():
+            if len(fields) not in (9, 10, 11) or numbers is None or np.isnan(numbers).any():
                 raise bad_line(file, line, text, f"expected {_EXPECTED}")
             frames.append(frame_number(file))
             lines.append(line)
@@ -67,7 +67,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
             columns["difficult"].append(_difficulty(file, line, text, fields))
             columns["file"].append(file.name)
             ids.append(fields[10] if len(fields) == 11 else "-1")
-    px = np.array(corners, dtype=np.float64).reshape(-1, 4, 2) - (options.first_pixel or 0)
+    px = np.array(corners, dtype=np.float64).reshape(-1, 4, 2) - options.pixel
     return make_tracks(
         source=str(path),
         format="dota",
@@ -76,7 +76,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
         xyxy=corners_to_xyxy(px),
         lines=np.array(lines, dtype=np.int64),
         # Pictures without objects have files too, so that the first file is the first frame.
-        first_frame=frame_number(files[0]) if options.first_frame is None else options.first_frame,
+        first_frame=options.frame(frame_number(files[0])),
         columns=columns,
         corners=px,
     )
@@ -91,4 +91,11 @@ def _difficulty(file: Path, line: int, text: str, fields: list[str]) -> int:
         raise bad_line(file, line, text, f"{fields[9]!r} is no difficulty; expected {_EXPECTED}") from error
 
 
-FORMAT = TrackFormat("dota", "a folder of FRAME.txt with oriented boxes, as DOTA's labelTxt", _recognise, _read)
+FORMAT = TrackFormat(
+    "dota",
+    "a folder of FRAME.txt with oriented boxes, as DOTA's labelTxt",
+    "DOTA",
+    Origin(0, None, "its development kits; frames by the names of files"),
+    _recognise,
+    _read,
+)

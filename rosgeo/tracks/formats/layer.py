@@ -25,8 +25,8 @@ from rosgeo.errors import BoxesError, CRSMismatchError, TracksError
 from rosgeo.geometry.boxes import boxes_to_px, flip_y, geometries_on, points_up, usable_geometries
 from rosgeo.geometry.place import RASTER_CRS
 from rosgeo.tracks.build import make_tracks, track_ids
-from rosgeo.tracks.formats.csv_table import choose_columns, first_frame_of, names_of_frames
-from rosgeo.tracks.options import ReadOptions, TrackFormat, WriteOptions
+from rosgeo.tracks.named_columns import choose_columns, first_frame_of, names_of_frames
+from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat, WriteOptions
 from rosgeo.tracks.targets import FIRST_FRAME, has_box, with_frames
 from rosgeo.tracks.values import Tracks
 from rosgeo.types import FloatArray, IntArray, RasterGrid
@@ -106,6 +106,7 @@ def tracks_from_layer(frame: gpd.GeoDataFrame, name: str, options: ReadOptions) 
         xyxy, corners = _from_map(geometries, crs, numbers, options.grid, name)
     else:
         px = shapely.transform(geometries, flip_y) if _points_up(geometries, options, name) else geometries
+        px = shapely.transform(px, lambda points: points - options.pixel) if options.pixel else px
         xyxy, corners = _envelopes(px), _quads(px)
     named = names_of_frames(numbers, _texts(frame[roles["frame_name"]])) if "frame_name" in roles else {}
     taken = {FIRST_FRAME, roles["frame"], roles["track_id"], frame.geometry.name, *([roles["frame_name"]] if named else [])}
@@ -266,4 +267,13 @@ def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:
     return []
 
 
-FORMAT = TrackFormat("layer", "a vector layer with frame and track columns", _recognise, _read, _write, (".gpkg",))
+FORMAT = TrackFormat(
+    "layer",
+    "a vector layer with frame and track columns",
+    "a vector layer",
+    Origin(0, 0, "no standard: --first-frame or the column rosgeo_first_frame says otherwise; the map has no first pixel"),
+    _recognise,
+    _read,
+    _write,
+    (".gpkg",),
+)

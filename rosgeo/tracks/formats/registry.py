@@ -4,8 +4,32 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rosgeo.errors import OptionError
-from rosgeo.tracks.formats import coco_video, csv_table, dota, layer, mot, satmtb, single, sv248s, viso, ytvis
+from rosgeo.errors import OptionError, TracksError
+from rosgeo.tracks.formats import (
+    aicity,
+    birdsai,
+    boxmot,
+    coco_video,
+    csv_table,
+    cvat,
+    dota,
+    kitti,
+    label_studio,
+    layer,
+    mot,
+    pysot,
+    satmtb,
+    scalabel,
+    single,
+    sv248s,
+    uavdt,
+    ultralytics,
+    viame,
+    visdrone,
+    viso,
+    voc,
+    ytvis,
+)
 from rosgeo.tracks.options import TrackFormat
 
 __all__ = ["FORMATS", "TARGETS", "format_named", "recognise"]
@@ -17,13 +41,32 @@ FORMATS: dict[str, TrackFormat] = {
         layer.FORMAT,
         ytvis.FORMAT,
         coco_video.FORMAT,
+        label_studio.FORMAT,
+        scalabel.FORMAT,
+        viame.DIVE,
+        pysot.FORMAT,
+        viame.VIAME,
         csv_table.FORMAT,
-        viso.FORMAT,
+        cvat.CVAT_VIDEO,
+        cvat.CVAT_IMAGES,
+        kitti.FORMAT,
         satmtb.FORMAT,
-        mot.FORMAT,
+        viso.FORMAT,
+        visdrone.FORMAT,
+        uavdt.FORMAT,
+        birdsai.FORMAT,
+        aicity.FORMAT,
+        boxmot.BOXMOT,
+        boxmot.MMOT,
+        mot.CVAT_MOT,
+        mot.MOT,
+        voc.IMAGENET_VID,
+        voc.ROLABELIMG,
+        voc.VOC,
         single.OOTB,
         single.SATSOT,
         single.OTB,
+        ultralytics.FORMAT,
         dota.FORMAT,
     )
 }
@@ -41,5 +84,19 @@ def format_named(name: str) -> TrackFormat:
 
 
 def recognise(path: Path) -> TrackFormat | None:
-    """The format of a path that exists, or None."""
-    return next((f for f in FORMATS.values() if f.recognise(path)), None)
+    """The format of a path that exists, or None.
+
+    Raises
+    ------
+    TracksError
+        Several formats of one family fit: nothing in the file tells which of them it is.
+    """
+    found = next((f for f in FORMATS.values() if f.recognise(path)), None)
+    if found is None or not found.family:
+        return found
+    rivals = [f for f in FORMATS.values() if f.family == found.family and f.recognise(path)]
+    if len(rivals) > 1:
+        named = " and ".join(f"{f.name} ({f.label})" for f in rivals)
+        choice = " or ".join(f"--from {f.name}" for f in rivals)
+        raise TracksError(f"{path}: its format is not clear, {named} fit; say {choice} (of rosgeo video: --format)")
+    return found

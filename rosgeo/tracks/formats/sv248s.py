@@ -1,14 +1,15 @@
 """SV248S, single objects in satellite videos: ``01/annotations/000000.rect`` with ``.poly``, ``.state`` and ``.abs`` beside it.
 
-Layout: the data set's readme (github.com/xdai-dlgvv/SV248S; Li et al., IEEE GRSM 2022): ``.rect`` has left, top, width, height a line
-(numbers such as 157.500,174.600,6.700,9.700 in github.com/Wprofessor/SV248S_toolkit); ``.poly`` the points of a tight polygon a line;
-``.state`` a flag a line, 0 seen, 1 invisible, 2 occluded; ``.abs`` is JSON with ``details.class_name``. Frames are
+Layout: the data set's readme (github.com/xdai-dlgvv/SV248S; Li et al., IEEE GRSM 2022): ``.rect`` has left, top, width, height a
+line (numbers such as 157.500,174.600,6.700,9.700 in github.com/Wprofessor/SV248S_toolkit); ``.poly`` the points of a tight polygon
+a line; ``.state`` a flag a line, 0 seen, 1 invisible, 2 occluded; ``.abs`` is JSON with ``details.class_name``. Frames are
 ``sequences/000000/000001.tiff``, from 1.
 
-Every row of ``.rect`` is kept with its box, also where the object is hidden: the column ``state`` tells. The polygon is kept as text (WKT)
-in the column ``poly``; where there is no ``.rect`` the boxes are the envelopes of the polygons. There is one track, 1. Not confirmed:
-whether the first pixel is 0 or 1 (taken as 0; ``first_pixel`` says otherwise), and whether the points of ``.poly`` stand in
-parentheses, as the readme writes them: they are read with and without.
+Every row of ``.rect`` is kept with its box, also where the object is hidden: the column ``state`` tells. The polygon is kept as
+text (WKT) in the column ``poly``; where there is no ``.rect`` the boxes are the envelopes of the polygons. The toolkit has the
+boxes of a sequence as ``01_000000.txt``. There is one track, 1. Not confirmed: whether the first pixel is 0 or 1 (taken as 0, since
+boxes begin at 0; ``first_pixel`` says otherwise), and whether the points of ``.poly`` stand in parentheses, as the readme writes
+them: they are read with and without.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from typing import Any
 import numpy as np
 
 from rosgeo.errors import InputFileNotFoundError, TracksError
-from rosgeo.tracks.build import make_tracks, xywh_to_xyxy
-from rosgeo.tracks.options import ReadOptions, TrackFormat
+from rosgeo.tracks.build import make_tracks, polygon_wkt, xywh_to_xyxy
+from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat
+from rosgeo.tracks.single_object import numbers_a_line, read_single
 from rosgeo.tracks.text import bad_line, first_lines, line_numbers, read_number_rows, text_lines
 from rosgeo.tracks.values import Tracks
 from rosgeo.types import FloatArray
@@ -33,12 +35,20 @@ _SUFFIXES = (".rect", ".poly", ".state")
 _FIRST = 1
 
 
+def _of_toolkit(path: Path) -> bool:
+    """Whether a file is one of the toolkit's, VIDEO_SEQUENCE.txt."""
+    return re.fullmatch(r"\d{2}_\d{6}", path.stem) is not None and path.suffix == ".txt" and numbers_a_line(path) == 4
+
+
 def _recognise(path: Path) -> bool:
+    if path.is_file() and _of_toolkit(path):
+        return True
     if path.is_dir():
         folder = path / "annotations" if (path / "annotations").is_dir() else path
         return next(folder.glob("*.rect"), None) is not None
     lines = first_lines(path)
-    return path.suffix.lower() in _SUFFIXES and bool(lines) and all(line_numbers(_bare(t)) is not None for t in lines)
+    numbers = [line_numbers(_bare(t)) is not None for t in lines]
+    return path.suffix.lower() in _SUFFIXES and bool(lines) and 2 * sum(numbers) >= len(numbers)
 
 
 def _bare(text: str) -> str:
@@ -63,19 +73,20 @@ def _stem(path: Path, sequence: str | None) -> Path:
 
 
 def _read(path: Path, options: ReadOptions) -> Tracks:
+    if path.is_file() and path.suffix.lower() not in _SUFFIXES:
+        return read_single(path, "sv248s", options)
     stem = _stem(path, options.sequence)
     files = {s: stem.with_suffix(s) for s in _SUFFIXES}
     there = {s: f for s, f in files.items() if f.is_file()}
     main = there.get(".rect", there.get(".poly"))
     if main is None:
         raise InputFileNotFoundError(f"{files['.rect']}: no such file, and no .poly either; expected boxes of SV248S")
-    first_pixel = options.first_pixel or 0
     columns: dict[str, Any] = {}
-    polygons = _polygons(there[".poly"], first_pixel) if ".poly" in there else None
+    polygons = _polygons(there[".poly"], options.pixel) if ".poly" in there else None
     error = None
     if ".rect" in there:
         rows = read_number_rows(main, 4, "left, top, width, height", blank_is_row=True)
-        xyxy, lines, error = xywh_to_xyxy(rows.values[:, :4], first_pixel), rows.lines, rows.error
+        xyxy, lines, error = xywh_to_xyxy(rows.values[:, :4], options.pixel), rows.lines, rows.error
     else:
         assert polygons is not None
         xyxy = np.array([[*p.min(axis=0), *p.max(axis=0)] if len(p) else [np.nan] * 4 for p in polygons]).reshape(-1, 4)
@@ -84,10 +95,10 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
         columns["state"] = _states(there[".state"], len(lines), main)
     if polygons is not None:
         _same_length(there[".poly"], len(polygons), main, len(lines))
-        columns["poly"] = [_wkt(p) for p in polygons]
+        columns["poly"] = [polygon_wkt(p) for p in polygons]
     if category := _class_name(stem.with_suffix(".abs")):
         columns["category"] = np.full(len(lines), category, dtype=object)
-    first = _FIRST if options.first_frame is None else options.first_frame
+    first = options.frame(_FIRST)
     return make_tracks(
         source=str(main),
         format="sv248s",
@@ -97,6 +108,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
         lines=lines,
         first_frame=first,
         columns=columns,
+        by_line=True,
         error=error,
     )
 
@@ -130,13 +142,6 @@ def _polygons(path: Path, first_pixel: float) -> list[FloatArray]:
     return result
 
 
-def _wkt(points: FloatArray) -> str:
-    if not len(points):
-        return "POLYGON EMPTY"
-    ring = [*points.tolist(), points[0].tolist()]
-    return f"POLYGON (({', '.join(f'{x:.10g} {y:.10g}' for x, y in ring)}))"
-
-
 def _class_name(path: Path) -> str:
     """The class in the .abs file; empty where there is none, since boxes are read without it."""
     try:
@@ -145,4 +150,11 @@ def _class_name(path: Path) -> str:
         return ""
 
 
-FORMAT = TrackFormat("sv248s", "SV248S .rect, .poly and .state", _recognise, _read)
+FORMAT = TrackFormat(
+    "sv248s",
+    "SV248S .rect, .poly and .state, or the toolkit's VIDEO_SEQUENCE.txt",
+    "SV248S",
+    Origin(0, _FIRST, "its boxes begin at x = -0.084 and y = 0.331; pixels: not told"),
+    _recognise,
+    _read,
+)

@@ -114,7 +114,8 @@ def write_ytvis(outlines: ClipOutlines, path: str | Path, *, overwrite: bool = F
     Notes
     -----
     Format: youtube-vos.org/dataset/vis. Added to it: ``track_id`` and ``name`` as in `write_coco`, and ``scores``. The class of a track is
-    that of most of its outlines.
+    that of most of its outlines. Run lengths are lists of counts, which TrackEval and the official kit read both; the compressed ones of
+    `write_coco` only the latter does.
     """
     masks = ClipMasks(outlines)
     clip = masks.clip
@@ -128,7 +129,7 @@ def write_ytvis(outlines: ClipOutlines, path: str | Path, *, overwrite: bool = F
             objects: list[dict[str, Any] | None] = [None] * len(clip.frames)
             scores: list[float | None] = [None] * len(clip.frames)
             for mask in masks.track(place):
-                objects[mask.index], scores[mask.index] = _object(clip, mask), masks.score(mask.row)
+                objects[mask.index], scores[mask.index] = _object(clip, mask, compressed=False), masks.score(mask.row)
             found = sum(o is not None for o in objects)
             if not found:
                 continue
@@ -179,9 +180,9 @@ def _track_numbers(masks: ClipMasks) -> list[int]:
     return list(range(1, len(ids) + 1))
 
 
-def _object(clip: Clip, mask: TrackMask) -> dict[str, Any]:
+def _object(clip: Clip, mask: TrackMask, *, compressed: bool = True) -> dict[str, Any]:
     left, top, right, bottom = mask.pixels.xyxy
-    segmentation = encode_rle(mask.pixels, (clip.height, clip.width))
+    segmentation = encode_rle(mask.pixels, (clip.height, clip.width), compressed=compressed)
     return {"segmentation": segmentation, "area": mask.pixels.area, "bbox": [left, top, right - left, bottom - top]}
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import shapely
 
 from rosgeo.geometry.pixels import PixelMask, fill_outline, join_masks
+from rosgeo.tracks.sets.seams import join_rings
 from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines
 from rosgeo.types import BoolArray, FloatArray, IntArray
 
@@ -110,6 +111,22 @@ class ClipMasks:
     def track(self, track: int) -> Iterator[TrackMask]:
         """An object in its frames, in order."""
         return self._masks(self._by_track, self._track, track)
+
+    def outlines(self, track: int) -> Iterator[tuple[int, int, FloatArray]]:
+        """An object in its frames, in order: the frame's place, the row, and one ring (K, 2) within the frame.
+
+        Parts and holes are joined by seams of no width, so that the ring holds the same pixels. An object outside the frame has none.
+        """
+        start, stop = np.searchsorted(self._track[self._by_track], [track, track + 1]).tolist()
+        together: dict[int, list[int]] = {}
+        for i in self._by_track[start:stop].tolist():
+            together.setdefault(int(self._index[i]), []).append(int(self._rows[i]))
+        frame = shapely.box(0, 0, self.clip.width, self.clip.height)
+        for index, rows in together.items():
+            within = shapely.intersection(shapely.union_all(self._geometry[rows]), frame)
+            parts = [p for p in shapely.get_parts(within) if shapely.area(p) > 0]
+            if parts:
+                yield index, rows[0], join_rings(parts)
 
     def score(self, row: int) -> float | None:
         """The row's score to 4 digits; None where it has none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from rosgeo.tracks.sets.written import Written
 from rosgeo.tracks.values import ClipOutlines
 from rosgeo.types import UInt8Array
 
-__all__ = ["davis_numbers", "mots_numbers", "write_davis", "write_mots"]
+__all__ = ["davis_numbers", "mots_classes_unseen", "mots_numbers", "write_davis", "write_mots"]
 
 DAVIS_MOST = 254
 """0 is the background and 255 void."""
@@ -111,11 +111,16 @@ def write_mots(outlines: ClipOutlines, folder: str | Path, *, overwrite: bool = 
     Notes
     -----
     ``FOLDER/CLIP/gt/gt.txt`` holds lines ``time_frame id class_id img_height img_width rle``, frames counted from 1 by their place in the
-    clip, as in MOTSChallenge; ``FOLDER/CLIP/instances/FRAME.png`` the id of each pixel; ``seqinfo.ini`` what tools of MOTChallenge read.
+    clip, as in MOTSChallenge; ``FOLDER/CLIP/instances/FRAME.png`` the id of each pixel, ``labels.txt`` beside them the classes, for
+    Datumaro (``mots_png``); ``seqinfo.ini`` what tools of MOTChallenge read: its rate is rounded to a whole number, and its ``imDir`` is
+    where they look for the frames, which are not copied: link them there as ``img1/000001.png`` and so on.
+
     An id is 1000 x class + instance. ``car`` is class 1 and ``pedestrian`` 2, as the format has it; others are numbered from 3 by name,
-    without 10, which is the format's region to ignore. An instance is the track's id where all ids of its class are whole numbers from 1
-    to 999; else tracks are numbered by id. ``tracks.json`` tells track and class of each id. The format lets no two objects share a
-    pixel: where they overlap the smaller one is in front (`paint`). Source: vision.rwth-aachen.de/page/mots.
+    without 10, which is the format's region to ignore. The evaluation of MOTS counts cars and pedestrians alone: of objects without a
+    class, or of other classes, it sees none (`mots_classes_unseen`). An instance is the track's id where all ids of its class are whole
+    numbers from 1 to 999; else tracks are numbered by id. ``tracks.json`` tells track and class of each id, and the rate as it is. The
+    format lets no two objects share a pixel: where they overlap the smaller one is in front (`paint`). Source:
+    vision.rwth-aachen.de/page/mots.
     """
     target = clip_folder(folder, outlines.clip)
     stems = frame_stems(outlines.clip, target)
@@ -141,7 +146,11 @@ def write_mots(outlines: ClipOutlines, folder: str | Path, *, overwrite: bool = 
                     file.write(f"{frame.index + 1} {number} {number // _MOTS_BASE} {shape[0]} {shape[1]} {rle}\n")
                 Image.fromarray(painted).save(partial / "instances" / f"{stem}.png")
         (partial / "seqinfo.ini").write_text(_sequence(outlines.clip), encoding="utf-8")
-        _write_record(record, {"objects": {str(numbers[i]): _named(t) for i, t in enumerate(masks.tracks)}})
+        classes = {number // _MOTS_BASE: masks.tracks[i].category for i, number in enumerate(numbers)}
+        (partial / "instances" / "labels.txt").write_text(_mots_labels(classes), encoding="utf-8")
+        _write_record(
+            record, {"fps": outlines.clip.fps, "objects": {str(numbers[i]): _named(t) for i, t in enumerate(masks.tracks)}}
+        )
     return Written(count - hidden, masks.pairs - count, hidden)
 
 
@@ -194,11 +203,31 @@ def _write_record(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps({**WRITER, **content}, indent=1) + "\n", encoding="utf-8")
 
 
+def mots_classes_unseen(categories: Iterable[str]) -> str:
+    """A sentence where the official evaluation of MOTS sees none of the objects; nothing where it sees some."""
+    names = set(categories)
+    if not names or names & _MOTS_CLASSES.keys():
+        return ""
+    listed = ", ".join(sorted(names)[:5])
+    return (
+        f"no object is of a class that evaluations of MOTS know ({' or '.join(_MOTS_CLASSES)}): {listed} get class 3 and up, which "
+        "TrackEval leaves out; give the tracks one of those classes, or write COCO or YouTube-VIS JSON"
+    )
+
+
+def _mots_labels(classes: dict[int, str]) -> str:
+    """Names of classes from 1 on, one a line, for Datumaro's reader of the pictures."""
+    known = {number: name for name, number in _MOTS_CLASSES.items()} | {_MOTS_IGNORE: "ignored"} | classes
+    last = max(max(_MOTS_CLASSES.values()), *classes, 0)
+    return "".join(f"{known.get(i, f'class {i}')}\n" for i in range(1, last + 1))
+
+
 def _sequence(clip: Clip) -> str:
-    rate = 1 if clip.fps is None else clip.fps
+    # Readers take whole numbers and no further keys: the rate as it is stands in the record.
+    rate = 1 if clip.fps is None else max(1, round(clip.fps))
     suffix = Path(clip.frames[0].name).suffix if clip.frames else ".png"
     return (
-        f"[Sequence]\nname={clip.name}\nimDir=img1\nframeRate={rate:g}\nseqLength={len(clip.frames)}\n"
+        f"[Sequence]\nname={clip.name}\nimDir=img1\nframeRate={rate}\nseqLength={len(clip.frames)}\n"
         f"imWidth={clip.width}\nimHeight={clip.height}\nimExt={suffix}\n"
     )
 

@@ -1,0 +1,213 @@
+"""Which of the formats whose rows begin with frame, track and box a file is: by its place, and by the values that each cannot have.
+
+Every file with such rows is MOTChallenge's at first sight, but a row of MOTChallenge has at most 10 columns, its visibility is no more than
+1, and so on. What stays possible is named; that are several where the values do not tell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from rosgeo.tracks.mot_rows import sequence_sample
+from rosgeo.tracks.number_sample import NumberSample, most, within
+from rosgeo.types import BoolArray
+
+__all__ = ["FAMILY", "mot_candidates", "oriented"]
+
+FAMILY = "rows of frame, track and box"
+"""The family of these formats, see `TrackFormat.family`."""
+
+_TURN = 2 * np.pi
+_LEAST_AREA = 0.02
+"""Of its envelope, of a thin box turned by 45 degrees; points out of order enclose less."""
+
+_VISO = ("car", "plane", "ship", "train")
+_SATMTB = ("airplane", "car", "ship", "train")
+
+
+def mot_candidates(path: Path) -> tuple[str, ...]:
+    """Names of the formats that a file or a sequence's folder can be; none where its rows are others."""
+    found = sequence_sample(path)
+    if found is None:
+        return ()
+    file, sample = found
+    for name, placed in _PLACES:
+        if placed(file, sample):
+            return (name,)
+    return _by_values(sample)
+
+
+def oriented(file: Path, sample: NumberSample | None) -> bool:
+    """Whether rows of BoxMOT are oriented boxes: named so, or with values that only those have."""
+    if sample is None or sample.count not in (9, 10):
+        return False
+    return "obb" in file.stem.lower() or (_oriented_10(sample) if sample.count == 10 else _oriented_9(sample))
+
+
+def _by_values(sample: NumberSample) -> tuple[str, ...]:
+    if sample.count > 10:
+        return ("mmot",) if sample.count == 13 and _corners_after_ids(sample) else ()
+    if sample.count == 8:
+        # Eight numbers are the corners of a box, unless the last two are a confidence and a class.
+        return ("mot",) if most(_confidence(sample, 6) & within(sample.column(7), -1, 10_000, whole=True)) else ()
+    fitting = tuple(name for name, count, fits in _VALUES if count == sample.count and fits(sample))
+    if fitting and not _only_other(sample, fitting):
+        return (*fitting, "mot")
+    return fitting or ("mot",)
+
+
+def _only_other(sample: NumberSample, fitting: tuple[str, ...]) -> bool:
+    """Whether the values cannot be MOTChallenge's too."""
+    if "viso" in fitting or (fitting == ("visdrone",) and _is_result(sample)):
+        return False
+    return sample.count != 9 or "uavdt" in fitting or not _mot_truth(sample)
+
+
+# What a column can be.
+
+
+def _is(sample: NumberSample, column: int, low: float, high: float) -> bool:
+    return most(within(sample.column(column), low, high, whole=True))
+
+
+def _confidence(sample: NumberSample, column: int) -> BoolArray:
+    values = sample.column(column)
+    fits: BoolArray = np.logical_or(within(values, 0, 1), values == -1)
+    return fits
+
+
+def _parts(sample: NumberSample, column: int) -> bool:
+    """Whether a column has values that are no whole numbers."""
+    return not most(within(sample.column(column), -(2**53), 2**53, whole=True))
+
+
+def _corners_after_ids(sample: NumberSample) -> bool:
+    """Whether the third to tenth number are points in order round a box."""
+    corners = sample.values[:, 2:10].reshape(-1, 4, 2)
+    following = np.roll(corners, -1, axis=1)
+    area = np.abs((corners[..., 0] * following[..., 1] - corners[..., 1] * following[..., 0]).sum(axis=1)) / 2
+    sides = corners.max(axis=1) - corners.min(axis=1)
+    return most(area >= _LEAST_AREA * sides.prod(axis=1))
+
+
+def _visdrone(sample: NumberSample) -> bool:
+    """Score, category, truncation, occlusion; a box that is considered has a category. Of results the last two are -1."""
+    if not sample.commas or not _is(sample, 7, 0, 11):
+        return False
+    truth = _is(sample, 6, 0, 1) and _is(sample, 8, 0, 1) and _is(sample, 9, 0, 2)
+    return (truth and most((sample.column(6) == 0) | (sample.column(7) > 0))) or _is_result(sample)
+
+
+def _is_result(sample: NumberSample) -> bool:
+    return most((sample.column(8) == -1) & (sample.column(9) == -1))
+
+
+def _birdsai(sample: NumberSample) -> bool:
+    """Class (0 animal, 1 human), species (0 for a human), occluded, noisy frame."""
+    human, species = sample.column(6) == 1, sample.column(7)
+    flags = _is(sample, 6, 0, 1) and _is(sample, 7, -1, 8) and _is(sample, 8, 0, 1) and _is(sample, 9, 0, 1)
+    return sample.commas and flags and most(np.where(human, species <= 0, species != 0))
+
+
+def _uavdt(sample: NumberSample) -> bool:
+    """Out-of-view, occlusion, category; the category is no visibility, since it is above 1 somewhere."""
+    ranges = _is(sample, 6, 1, 3) and _is(sample, 7, 1, 4) and _is(sample, 8, 1, 3)
+    return sample.commas and ranges and bool((sample.column(8) > 1).any())
+
+
+def _oriented_10(sample: NumberSample) -> bool:
+    """Angle, confidence, class, visibility."""
+    ranges = most(within(sample.column(6), -_TURN, _TURN) & within(sample.column(7), 0, 1) & within(sample.column(9), 0, 1))
+    return ranges and _is(sample, 8, 0, 10_000) and (_parts(sample, 6) or bool((sample.column(8) > 1).any()))
+
+
+def _oriented_9(sample: NumberSample) -> bool:
+    """Angle, confidence, class; no confidence of MOTChallenge's truth is above 1, and no class of it has parts."""
+    ranges = most(within(sample.column(6), -_TURN, _TURN) & within(sample.column(7), 0, 1)) and _is(sample, 8, 0, 10_000)
+    return ranges and _parts(sample, 6) and (_parts(sample, 7) or not most(_confidence(sample, 6)))
+
+
+def _viso_corners(sample: NumberSample) -> bool:
+    """x1 y1 x2 y2 parted by spaces: in no row of the file lies the second pair before the first. Trackers write -1 after a box."""
+    x1, y1, x2, y2 = sample.values[:, 2:6].T
+    return not sample.commas and bool(((x2 >= x1) & (y2 >= y1)).all()) and not most(sample.column(6) == -1)
+
+
+def _aicity(sample: NumberSample) -> bool:
+    """Camera, track, frame, left, top, width, height, two places on the ground; a height is more than a confidence."""
+    return (
+        not sample.commas
+        and most(sample.column(6) > 1)
+        and _is(sample, 0, 0, 1000)
+        and _is(sample, 1, 0, 2**53)
+        and _is(sample, 2, 0, 2**53)
+    )
+
+
+def _mot_truth(sample: NumberSample) -> bool:
+    """Class and visibility in the last two columns."""
+    return most(within(sample.column(8), 0, 1)) and _is(sample, 7, 0, 10_000)
+
+
+_VALUES: tuple[tuple[str, int, Callable[[NumberSample], bool]], ...] = (
+    ("visdrone", 10, _visdrone),
+    ("birdsai", 10, _birdsai),
+    ("boxmot", 10, _oriented_10),
+    ("boxmot", 9, _oriented_9),
+    ("viso", 10, _viso_corners),
+    ("uavdt", 9, _uavdt),
+    ("aicity", 9, _aicity),
+)
+
+# Where a file lies and what it is called.
+
+
+def _of_visdrone(file: Path, sample: NumberSample) -> bool:
+    named = re.fullmatch(r"uav\d{7}_\d{5}_[a-z]", file.stem) is not None
+    placed = file.resolve().parent.name == "annotations" and (file.resolve().parent.parent / "sequences").is_dir()
+    return (named or placed) and sample.count == 10
+
+
+def _of_uavdt(file: Path, sample: NumberSample) -> bool:
+    return re.match(r"M\d{4}_gt", file.stem) is not None and sample.count in (9, 10)
+
+
+def _of_satmtb(file: Path, sample: NumberSample) -> bool:
+    above = file.resolve().parts[-4:-1]
+    return len(above) == 3 and above[0] in _SATMTB and above[2] == "mot" and sample.count <= 11
+
+
+def _of_viso(file: Path, sample: NumberSample) -> bool:
+    above = file.resolve().parts[-5:-1]
+    known = len(above) == 4 and above[3] == "gt" and above[1] in _VISO and not (file.parent.parent / "seqinfo.ini").exists()
+    return known and 6 <= sample.count <= 10 and (sample.commas or above[1] in ("plane", "ship"))
+
+
+def _of_aicity(file: Path, sample: NumberSample) -> bool:
+    camera = re.search(r"[/\\]S\d{2}[/\\]c\d{3}[/\\]", str(file.resolve())) is not None and sample.count == 10
+    return camera or (re.match(r"(track\d|mtmc|mtsc)", file.stem.lower()) is not None and sample.count == 9 and not sample.commas)
+
+
+def _of_cvat(file: Path, sample: NumberSample) -> bool:
+    return sample.count <= 10 and file.name == "gt.txt" and file.with_name("labels.txt").is_file()
+
+
+def _of_boxmot(file: Path, sample: NumberSample) -> bool:
+    if "obb" in file.stem.lower():
+        return sample.count in (9, 10)
+    return sample.count <= 10 and file.with_name(f"{file.stem}_obb{file.suffix}").is_file()
+
+
+_PLACES: tuple[tuple[str, Callable[[Path, NumberSample], bool]], ...] = (
+    ("visdrone", _of_visdrone),
+    ("uavdt", _of_uavdt),
+    ("satmtb", _of_satmtb),
+    ("viso", _of_viso),
+    ("aicity", _of_aicity),
+    ("cvat-mot", _of_cvat),
+    ("boxmot", _of_boxmot),
+)
