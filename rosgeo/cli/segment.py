@@ -220,7 +220,7 @@ def segment_command(
     rosgeo segment s2.tif fields.geojson -o fields.parquet --bands 4,3,2 --stretch range:0,3000
     rosgeo segment scene.tif boxes.gpkg -o roofs.gpkg -o roofs.json --orthogonal --fill-holes all
     rosgeo segment scene.tif boxes.gpkg -o roofs.gpkg --overwrite --stac --datetime 2014-06-01/2014-09-30
-    rosgeo segment scene.tif other.tif boxes.gpkg -o both.gpkg
+    rosgeo segment scenes boxes.gpkg -o roofs.gpkg
     """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.raster.collection import expand_scenes
     from rosgeo.run.pipeline import segment_run
