@@ -220,6 +220,7 @@ def test_coco_outlines_and_attributes(tmp_path: Path) -> None:
         (["1", "2.5"], [1.0, 2.5]),
         (["007", "8"], ["007", "8"]),
         (["a", ""], ["a", None]),
+        (["True", "false"], [True, False]),
         (["", ""], [None, None]),
         (["12345678901234567890"], [12345678901234567890.0]),
     ],

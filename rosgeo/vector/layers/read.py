@@ -78,7 +78,8 @@ def _with_own_crs(frame: gpd.GeoDataFrame, path: str, boxes_crs: str | CRS | Non
     """A layer of GeoJSON that names no CRS in the CRS that the user says; others as they are."""
     said = "" if boxes_crs is None else str(boxes_crs).lower()
     # In pixels, whatever it names; and what is not GDAL's default was named.
-    if said == PIXEL_CRS or frame.crs is None or frame.crs.to_epsg() != 4326 or not _is_geojson(path) or not names_no_crs(path):
+    default = frame.crs is not None and frame.crs.is_geographic and frame.crs.name.startswith("WGS 84")
+    if said == PIXEL_CRS or not default or not _is_geojson(path) or not names_no_crs(path):
         return frame
     if boxes_crs is not None:
         return frame.set_crs(None if said == RASTER_CRS else parse_crs(boxes_crs, "--boxes-crs"), allow_override=True)

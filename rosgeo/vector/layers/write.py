@@ -15,6 +15,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 
 from rosgeo.errors import FormatLossWarning, OutputError
+from rosgeo.geometry.crs import is_local
 from rosgeo.vector.layers.coco import Picture, write_coco
 from rosgeo.vector.layers.columns import plain_columns
 from rosgeo.vector.layers.geojson import DIGITS, add_member, in_wgs84
@@ -253,8 +254,9 @@ def _write_layer(
     elif driver == "FlatGeobuf":
         # The spatial index would sort the rows and refuse those without geometry.
         options = {"SPATIAL_INDEX": "NO", "layer_metadata": metadata}
-    elif driver == "GeoJSON" and frame.crs is None:
-        options = {"COORDINATE_PRECISION": 6}
+    elif driver == "GeoJSON" and (frame.crs is None or is_local(frame.crs)):
+        # Nothing leads from a site's coordinates to degrees.
+        frame, options = frame.set_crs(None, allow_override=True), {"COORDINATE_PRECISION": 6}
     elif driver == "GeoJSON":
         frame = in_wgs84(frame)
         options = {"RFC7946": "YES", "COORDINATE_PRECISION": DIGITS}
