@@ -141,7 +141,9 @@ def _choose_layer(path: str, layer: str | None) -> str:
     try:
         layers = pyogrio.list_layers(path)
     except (DataSourceError, RuntimeError) as error:
-        raise BoxesError(f"{path} is not a vector file that GDAL can open: {_short(error)}") from error
+        raise BoxesError(
+            f"{path} is not a vector file that GDAL can open, nor boxes of a detector (COCO, YOLO, a table): {_short(error)}"
+        ) from error
     names = [str(name) for name, _ in layers]
     if layer is not None:
         if layer not in names:
@@ -149,7 +151,9 @@ def _choose_layer(path: str, layer: str | None) -> str:
         return layer
     with_geometry = [str(name) for name, kind in layers if kind is not None]
     if not with_geometry:
-        raise BoxesError(f"{path} has no layer with geometries; expected polygons")
+        raise BoxesError(
+            f"{path} has no layer with geometries; expected polygons, or a table with columns such as xmin, ymin, xmax, ymax"
+        )
     if len(with_geometry) > 1:
         # A result holds its prompts too; what it is about are the outlines.
         outlines = outlines_layer(path, with_geometry)
