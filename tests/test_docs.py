@@ -150,7 +150,7 @@ def test_commands_shown_are_commands_with_options_that_exist() -> None:
     "line",
     [
         "segment a.tif",
-        "segment a.tif",
+        "video a b c",
         "segment a.tif b.gpkg --no-such",
         "segment a b --outline rough",
         "models lst",

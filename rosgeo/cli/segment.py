@@ -159,7 +159,7 @@ def segment_command(
         --orthogonal --fill-holes all
     rosgeo segment scene.tif boxes.gpkg -o roofs.gpkg --overwrite \\
         --stac --datetime 2014-06-01/2014-09-30
-    rosgeo segment scene.tif other.tif boxes.gpkg -o both.gpkg
+    rosgeo segment scenes boxes.gpkg -o roofs.gpkg
     """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.cli.beside import Beside
     from rosgeo.cli.cluster import cluster_client

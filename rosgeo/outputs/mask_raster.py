@@ -19,6 +19,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.windows import Window
 
 from rosgeo.errors import OptionError, OutputError
+from rosgeo.geometry.boxes import geometries_on
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.raster.source import open_source
 from rosgeo.types import RasterGrid
@@ -83,9 +84,8 @@ def write_mask_raster(
         raise OptionError(f"mask raster values {values!r}: expected mask or row")
     with open_source(scene) as source:
         grid, georeferenced = source.grid, source.georeferenced
-    frame = result if grid.crs is None or result.crs is None else result.to_crs(grid.crs)
-    there = frame[~(frame.geometry.isna() | frame.geometry.is_empty)]
-    polygons = shapely.transform(there.geometry.to_numpy(), grid.mapping.to_px)
+    there = result[~(result.geometry.isna() | result.geometry.is_empty)]
+    polygons = shapely.transform(geometries_on(there.geometry.to_numpy(), there.crs, grid), grid.mapping.to_px)
     if values == "row" and (there["rosgeo_id"].isna().any() or there["rosgeo_id"].duplicated().any()):
         raise OptionError(
             "the mask raster cannot tell rows apart by rosgeo_id: some are the same or have none, since boxes of several files were "

@@ -19,6 +19,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from rosgeo.errors import OptionError, OutputError
 from rosgeo.geometry.boxes import transform_points
+from rosgeo.geometry.crs import is_local
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.raster.source import open_source
 from rosgeo.types import FloatArray, RasterGrid
@@ -221,7 +222,7 @@ def stac_item(
 
 def _footprint(grid: RasterGrid) -> Any:
     """The ground of a raster, in degrees; None without CRS."""
-    if grid.crs is None:
+    if grid.crs is None or is_local(grid.crs):
         return None
     points = transform_points(grid.mapping.to_map(_edge_px(grid)), grid.crs, _wgs84())
     ring = shapely.simplify(shapely.orient_polygons(shapely.Polygon(points)), _DEGREES)

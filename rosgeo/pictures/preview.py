@@ -13,6 +13,7 @@ import shapely
 from PIL import Image, ImageDraw, ImageFont
 
 from rosgeo.errors import OutputError
+from rosgeo.geometry.boxes import geometries_on
 from rosgeo.geometry.windows import CropPolicy, clip_box, plan_window
 from rosgeo.inference.crops import PADDING_RGB, resample_image
 from rosgeo.pictures.scale_bar import ScaleBar, ground_of_pixel, scale_bar
@@ -110,11 +111,8 @@ def worst_first(run: SegmentRun) -> list[int]:
 
 def _outlines_px(run: SegmentRun, source: RasterSource) -> list[list[FloatArray]]:
     """Rings of each row in the pixel frame; none where there is no polygon."""
-    frame = run.result
-    if source.grid.crs is not None and frame.crs is not None:
-        frame = frame.to_crs(source.grid.crs)
     rings = []
-    for polygon in frame.geometry:
+    for polygon in geometries_on(run.result.geometry.to_numpy(), run.result.crs, source.grid):
         # By part, since get_rings knows no multipolygons.
         lines = [] if polygon is None else list(shapely.get_rings(shapely.get_parts(polygon)))
         rings.append([source.grid.mapping.to_px(shapely.get_coordinates(line)) for line in lines])

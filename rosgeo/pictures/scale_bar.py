@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from pyproj import Geod, Transformer
 
+from rosgeo.geometry.crs import is_local
 from rosgeo.types import FloatArray, RasterGrid
 
 __all__ = ["ScaleBar", "ground_of_pixel", "scale_bar"]
@@ -44,11 +45,11 @@ def ground_of_pixel(grid: RasterGrid, at_px: FloatArray) -> tuple[float, str]:
     Returns
     -------
     width : float
-        In metres, geodesic on WGS 84; 1 where the grid has no CRS, or the place none on the Earth.
+        In metres, geodesic on WGS 84; 1 where the grid has no CRS that leads there, or the place none on the Earth.
     unit : str
         ``m``, or ``px``.
     """
-    if grid.crs is None:
+    if grid.crs is None or is_local(grid.crs):
         return 1.0, "px"
     ends = grid.mapping.to_map(at_px + np.array([[-_REACH, 0.0], [_REACH, 0.0]]))
     lon, lat = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True).transform(ends[:, 0], ends[:, 1])

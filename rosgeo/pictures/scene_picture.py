@@ -10,6 +10,7 @@ import numpy as np
 from affine import Affine
 
 from rosgeo.errors import OptionError
+from rosgeo.geometry.boxes import geometries_on
 from rosgeo.geometry.crs import known_crs
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.geometry.place import place_geometries
@@ -159,8 +160,7 @@ def has_crs(frame: gpd.GeoDataFrame) -> bool:
 
 def on_grid(frame: gpd.GeoDataFrame, grid: RasterGrid) -> Any:
     """Geometries (N,) in the map frame of a grid."""
-    moved = frame.to_crs(grid.crs) if grid.crs is not None and frame.crs is not None else frame
-    return moved.geometry.to_numpy()
+    return geometries_on(frame.geometry.to_numpy(), frame.crs, grid)
 
 
 def boxes_on(frame: gpd.GeoDataFrame, source: RasterSource) -> Any:

@@ -35,7 +35,8 @@ def test_scene_is_not_a_raster(site: Site, content: bytes) -> None:
 
 def test_scene_is_a_vector_file_or_a_folder(site: Site) -> None:
     site.refuse("boxes.gpkg", "boxes.gpkg", words=("boxes.gpkg",))
-    site.refuse(site.folder, "boxes.gpkg", words=(site.folder.name,))
+    (site.folder / "empty").mkdir()
+    site.refuse("empty", "boxes.gpkg", words=("empty",))
 
 
 @pytest.mark.parametrize("profile", [{}, {"tiled": True, "blockxsize": 16, "blockysize": 16, "compress": "deflate"}])
@@ -249,7 +250,7 @@ def test_device_that_is_not_there(site: Site, monkeypatch: pytest.MonkeyPatch) -
 
 def test_arguments_that_are_missing_or_too_many(site: Site) -> None:
     site.refuse("scene.tif", words=("BOXES",))
-    site.refuse("scene.tif", "boxes.gpkg", "third.gpkg", words=("third.gpkg",))
+    site.refuse("scene.tif", "boxes.gpkg", "third.gpkg", words=("boxes.gpkg is not a raster",))
 
 
 def test_standard_error_of_the_real_process(site: Site, write_raster: WriteRaster) -> None:

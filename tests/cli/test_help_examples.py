@@ -74,6 +74,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The files that the examples name, made of the bundled scene: two boxes of it, so that a run takes a second."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(DEMO / "rio.tif", "scene.tif")
+    Path("scenes").mkdir()
+    for name in ("scenes/june.tif", "scenes/july.tif"):
+        shutil.copy("scene.tif", name)
     shutil.copytree(ROOT / "configs", "configs")
     gpd.read_file(DEMO / "rio_boxes.gpkg").iloc[2:4].to_file("boxes.gpkg")
     labels = gpd.read_file(DEMO / "rio_labels.gpkg").iloc[2:4]

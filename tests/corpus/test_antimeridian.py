@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 import pyogrio
 import pytest
+import rasterio
 from pyproj import CRS
 from rosgeo.interactive.session import Session
 from rosgeo.labelled.config import DataSource
 from rosgeo.labelled.labels import read_labels
+from rosgeo.outputs.mask_raster import write_mask_raster
+from rosgeo.pictures.preview import draw_preview
+from rosgeo.raster.bands import StretchRule
 from rosgeo.raster.source import open_source
 from rosgeo.run.options import SegmentOptions
 from rosgeo.run.pipeline import segment_run
@@ -82,3 +87,20 @@ def test_outlines_go_out_as_the_format_has_them_and_come_back(scene: Path, tmp_p
         assert moved.geometry.is_valid.all()
         assert moved.geometry.area.max() < 1.1 * moved.geometry.convex_hull.area.max()
         np.testing.assert_allclose(moved["rosgeo_area_m2"], plain["rosgeo_area_m2"], rtol=1e-6)
+
+
+def test_what_is_written_beside_the_result_lies_on_the_scene(scene: Path, tmp_path: Path) -> None:
+    segmenter = EllipseSegmenter()
+    covered = []
+    for crs in (None, "EPSG:3857", "EPSG:4269"):
+        coco = tmp_path / f"{crs}.json".replace(":", "")
+        options = SegmentOptions(crs=crs)
+        run = segment_run(scene, plain_boxes("past 180"), options, output=coco, segmenter=segmenter)  # type: ignore[arg-type]
+        write_mask_raster(scene, run.result, tmp_path / f"{coco.stem}.tif")
+        draw_preview(scene, run, tmp_path / f"{coco.stem}.png", bands=None, stretch=StretchRule())
+        with rasterio.open(tmp_path / f"{coco.stem}.tif") as mask:
+            covered.append(mask.read(1).sum())
+        found = [a["bbox"] for a in json.loads(coco.read_text())["annotations"]]
+        np.testing.assert_allclose(np.array(found)[:, :2], BOXES_PX[:, :2], atol=0.5)
+    assert covered[0] > 2000
+    np.testing.assert_allclose(covered, covered[0], atol=20)

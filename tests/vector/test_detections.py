@@ -91,6 +91,10 @@ def test_files_that_are_for_something_else(tmp_path: Path) -> None:
         (("bbox",), "xyxy", ("xyxy", True)),
         (("x1", "y1", "x2", "y2", "x", "y", "w", "h"), None, ("xyxy", True)),
         (("x1", "y1", "x2"), None, None),
+        (("bbox_xmin", "bbox_ymin", "bbox_xmax", "bbox_ymax"), None, ("xyxy", True)),
+        (("box.x1", "box.y1", "box.x2", "box.y2", "label"), None, ("xyxy", True)),
+        (("bbox_x", "bbox_y", "bbox_w", "bbox_h"), None, ("xywh", False)),
+        (("xtl", "ytl", "xbr", "ybr"), None, ("xyxy", True)),
     ],
 )
 def test_find_box(names: tuple[str, ...], kind: Any, found: Any) -> None:
@@ -220,6 +224,7 @@ def test_coco_outlines_and_attributes(tmp_path: Path) -> None:
         (["1", "2.5"], [1.0, 2.5]),
         (["007", "8"], ["007", "8"]),
         (["a", ""], ["a", None]),
+        (["True", "false"], [True, False]),
         (["", ""], [None, None]),
         (["12345678901234567890"], [12345678901234567890.0]),
     ],

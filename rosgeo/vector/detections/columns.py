@@ -1,7 +1,8 @@
 """Which columns of a table hold a box. No standard: names are matched without regard to case, spaces, dots, dashes and underscores.
 
-A box is told by the first of these that is there as a whole: ``xmin ymin xmax ymax`` (also ``left top right bottom``, ``minx``), ``x0 y0 x1
-y1``, four corners ``x1 y1 ... x4 y4``, ``x1 y1 x2 y2``, ``left top width height`` (also ``x y w h``), and ``cx cy w h`` (centre).
+What a name begins with may be ``bbox`` or ``box``. A box is told by the first of these that is there as a whole: ``xmin ymin xmax ymax``
+(also ``left top right bottom``, ``minx``, ``xtl``), ``x0 y0 x1 y1``, four corners ``x1 y1 ... x4 y4``, ``x1 y1 x2 y2``, ``left top width
+height`` (also ``x y w h``), and ``cx cy w h`` (centre).
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ BoxKind = Literal["xyxy", "xywh", "cxcywh", "corners"]
 CORNERS = tuple(f"{axis}{i}" for i in range(1, 5) for axis in "xy")
 
 BOX_KINDS: tuple[tuple[BoxKind, tuple[tuple[str, ...], ...]], ...] = (
-    ("xyxy", (("xmin", "minx", "left", "bbleft"), ("ymin", "miny", "top", "bbtop"), ("xmax", "maxx", "right", "bbright"),
-              ("ymax", "maxy", "bottom", "bbbottom"))),
+    ("xyxy", (("xmin", "minx", "left", "bbleft", "xtl", "xleft"), ("ymin", "miny", "top", "bbtop", "ytl", "ytop"),
+              ("xmax", "maxx", "right", "bbright", "xbr", "xright"), ("ymax", "maxy", "bottom", "bbbottom", "ybr", "ybottom"))),
     ("xyxy", (("x0",), ("y0",), ("x1",), ("y1",))),
     ("corners", tuple((name,) for name in CORNERS)),
     ("xyxy", (("x1",), ("y1",), ("x2",), ("y2",))),
@@ -67,6 +68,9 @@ def find_box(names: Iterable[str], kind: BoxKind | None = None) -> BoxColumns | 
         What the user says that a box is. ``cxcywh`` then also takes ``x y w h``.
     """
     plain = {plain_name(str(n)): str(n) for n in reversed(list(names))}
+    # bbox_x1, box.x1: the same without what they begin with.
+    bare = {re.sub("^(bbox|box|bounds)", "", name): column for name, column in plain.items()}
+    plain = bare | plain
     for known, columns in BOX_KINDS:
         choices = columns
         if kind == "cxcywh" and known == "xywh":

@@ -123,12 +123,14 @@ def flat_record(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def typed(texts: list[str]) -> Any:
-    """Cells as int64 (Int64 where some are empty), float64, or texts (None where empty); 007 stays a text."""
+    """Cells as bool, int64 (Int64 where some are empty), float64, or texts (None where empty); 007 stays a text."""
     fields = [t.strip() for t in texts]
     there = [f for f in fields if f.lower() not in _NOTHING]
     if there and all(f.lstrip("-").isdigit() and f.isascii() and len(f) < 19 and str(int(f)) == f for f in there):
         whole = [int(f) if f.lower() not in _NOTHING else pd.NA for f in fields]
         return pd.array(whole, dtype="Int64") if len(there) < len(fields) else np.array(whole, dtype=np.int64)
+    if there and {f.lower() for f in there} <= {"true", "false"} and len(there) == len(fields):
+        return np.array([f.lower() == "true" for f in fields])
     try:
         numbers = np.array([float(f) if f.lower() not in _NOTHING else np.nan for f in fields], dtype=np.float64)
     except ValueError:

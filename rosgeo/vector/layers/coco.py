@@ -14,6 +14,7 @@ import pandas as pd
 import shapely
 from shapely import Polygon
 
+from rosgeo.geometry.boxes import geometries_on
 from rosgeo.types import FloatArray, RasterGrid
 from rosgeo.vector.result import RESULT_COLUMNS, SCENE_COLUMN
 
@@ -67,8 +68,7 @@ def coco_dataset(result: gpd.GeoDataFrame, picture: Picture, record: dict[str, A
         rows without outline, with ``rosgeo_id``, ``rosgeo_status``, ``category_id`` and ``attributes``. No row is lost.
     """
     grid = picture.grid
-    frame = result if grid.crs is None or result.crs is None else result.to_crs(grid.crs)
-    polygons = shapely.transform(frame.geometry.to_numpy(), grid.mapping.to_px)
+    polygons = shapely.transform(geometries_on(result.geometry.to_numpy(), result.crs, grid), grid.mapping.to_px)
     on_raster = shapely.intersection(shapely.make_valid(polygons), shapely.box(0, 0, grid.width, grid.height))
     names = _classes(result, picture.class_column)
     categories = {name: i for i, name in enumerate(dict.fromkeys(names), 1)}

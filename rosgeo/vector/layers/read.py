@@ -110,7 +110,8 @@ def _with_own_crs(frame: gpd.GeoDataFrame, path: str, boxes_crs: str | CRS | Non
     """A layer of GeoJSON that names no CRS in the CRS that the user says; others as they are."""
     said = "" if boxes_crs is None else str(boxes_crs).lower()
     # In pixels, whatever it names; and what is not GDAL's default was named.
-    if said == PIXEL_CRS or frame.crs is None or frame.crs.to_epsg() != 4326 or not _is_geojson(path) or not names_no_crs(path):
+    default = frame.crs is not None and frame.crs.is_geographic and frame.crs.name.startswith("WGS 84")
+    if said == PIXEL_CRS or not default or not _is_geojson(path) or not names_no_crs(path):
         return frame
     if boxes_crs is not None:
         return frame.set_crs(None if said == RASTER_CRS else parse_crs(boxes_crs, "--boxes-crs"), allow_override=True)
@@ -175,7 +176,9 @@ def _choose_layer(path: str, layer: str | None, option: str) -> str:
     try:
         layers = pyogrio.list_layers(path)
     except (DataSourceError, RuntimeError) as error:
-        raise BoxesError(f"{path} is not a vector file that GDAL can open: {_short(error)}") from error
+        raise BoxesError(
+            f"{path} is not a vector file that GDAL can open, nor boxes of a detector (COCO, YOLO, a table): {_short(error)}"
+        ) from error
     names = [str(name) for name, _ in layers]
     if layer is not None:
         if layer not in names:
@@ -183,7 +186,9 @@ def _choose_layer(path: str, layer: str | None, option: str) -> str:
         return layer
     with_geometry = [str(name) for name, kind in layers if kind is not None]
     if not with_geometry:
-        raise BoxesError(f"{path} has no layer with geometries; expected polygons")
+        raise BoxesError(
+            f"{path} has no layer with geometries; expected polygons, or a table with columns such as xmin, ymin, xmax, ymax"
+        )
     if len(with_geometry) > 1:
         # A result holds its prompts too; what it is about are the outlines.
         outlines = outlines_layer(path, with_geometry)

@@ -16,6 +16,7 @@ from pyproj import CRS
 
 from rosgeo.errors import FormatLossWarning, OutputError
 from rosgeo.files import real_path
+from rosgeo.geometry.crs import is_local
 from rosgeo.vector.layers.coco import Picture, write_coco
 from rosgeo.vector.layers.columns import plain_columns
 from rosgeo.vector.layers.database import require_log
@@ -260,8 +261,9 @@ def _write_layer(
     elif driver == "FlatGeobuf":
         # The spatial index would sort the rows and refuse those without geometry.
         options = {"SPATIAL_INDEX": "NO", "layer_metadata": metadata}
-    elif driver == "GeoJSON" and frame.crs is None:
-        options = {"COORDINATE_PRECISION": 6}
+    elif driver == "GeoJSON" and (frame.crs is None or is_local(frame.crs)):
+        # Nothing leads from a site's coordinates to degrees.
+        frame, options = frame.set_crs(None, allow_override=True), {"COORDINATE_PRECISION": 6}
     elif driver == "GeoJSON":
         frame = in_wgs84(frame)
         options = {"RFC7946": "YES", "COORDINATE_PRECISION": DIGITS}
