@@ -81,7 +81,7 @@ def _check_files(target: Path, overwrite: bool, inputs: tuple[str, ...]) -> None
         if not overwrite:
             raise OutputError(f"{file} exists; pass --overwrite to replace it, or name another output")
         _require_replaceable(file)
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, NotADirectoryError):
         place.stat()  # names that are too long say so here
     programs = holders(there, writing=True) if there and place.suffix.lower() != ".gpkg" else []
     if programs:
