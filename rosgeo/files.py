@@ -190,9 +190,9 @@ def put(new: Path, place: Path) -> None:
     OSError
         It cannot be; then `place` is as it was.
     """
-    _as_before(new, place)
     with new.open("rb+") as file:
         os.fsync(file.fileno())
+    _as_before(new, place)
     try:
         new.replace(place)
     except OSError as error:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-__all__ = ["in_qgis", "needs_qgis", "why_not"]
+__all__ = ["held_in_qgis", "in_qgis", "needs_qgis", "why_not"]
 
 PYTHON = os.environ.get("ROSGEO_QGIS_PYTHON", "/usr/bin/python3")
 """The Python that has QGIS's modules; they belong to the system, not to a virtual environment."""
@@ -50,6 +52,13 @@ def needs_qgis() -> None:
 
 def in_qgis(tmp_path: Path, name: str, **arguments: Any) -> Any:
     """What a function of ``qgis/qgis_inside.py`` returns, called in QGIS's Python."""
+    command, environment, answer = _call(tmp_path, name, arguments)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=900)
+    assert answer.exists(), done.stdout + done.stderr
+    return json.loads(answer.read_text(encoding="utf-8"))
+
+
+def _call(tmp_path: Path, name: str, arguments: dict[str, Any]) -> tuple[list[str], dict[str, str], Path]:
     given, answer = tmp_path / "qgis_in.json", tmp_path / "qgis_out.json"
     given.write_text(json.dumps(arguments), encoding="utf-8")
     answer.unlink(missing_ok=True)
@@ -57,6 +66,18 @@ def in_qgis(tmp_path: Path, name: str, **arguments: Any) -> Any:
     home.mkdir(exist_ok=True)
     environment = {**_CLEAN, "QT_QPA_PLATFORM": "offscreen", "HOME": str(home), "XDG_RUNTIME_DIR": str(home), "LC_ALL": "C.UTF-8"}
     command = [PYTHON, str(Path(__file__).parent / "qgis" / "qgis_inside.py"), name, str(given), str(answer)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=900)
-    assert answer.exists(), done.stdout + done.stderr
-    return json.loads(answer.read_text(encoding="utf-8"))
+    return command, environment, answer
+
+
+@contextmanager
+def held_in_qgis(tmp_path: Path, path: Path, how: str) -> Iterator[subprocess.Popen[str]]:
+    """QGIS with a result open until the block ends; `how` as of ``hold`` in ``qgis/qgis_inside.py``."""
+    command, environment, _ = _call(tmp_path, "hold", {"path": str(path), "how": how})
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    # QGIS itself says this and that before.
+    assert any(line == "ready\n" for line in iter(process.stdout.readline, ""))
+    try:
+        yield process
+    finally:
+        process.communicate("")

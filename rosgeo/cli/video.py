@@ -190,6 +190,7 @@ def video_command(
         --georef homography.json --davis masks
     """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.cli.cluster import cluster_client
+    from rosgeo.files import written_alone
     from rosgeo.video.pipeline import segment_video_run
 
     options, video = segment_options({**choices, **_NOT_HERE}), _video_options(choices)
@@ -198,7 +199,10 @@ def video_command(
     _check_endings(sets)
     check = partial(_check_sets, sets, overwrite=overwrite, inputs=(frames, tracks, target))
     written: dict[str, dict[str, int]] = {}
-    with cluster_client(workers, scheduler) as client, ProgressBar(shown=not quiet) as progress:
+    # Sets that are folders are locked when they are written, under the clip's name.
+    files = [Path(sets[name]) for name in ("coco", "ytvis", "preview") if name in sets]
+    alone = written_alone(file for file in files if file.parent.is_dir())
+    with alone, cluster_client(workers, scheduler) as client, ProgressBar(shown=not quiet) as progress:
         run = segment_video_run(
             frames,
             tracks,

@@ -120,8 +120,11 @@ class ExistingResult:
         OutputError
             It is open in another program.
         """
-        with held_alone(self.path):
-            same = stamp_of(self.path) == self.stamp
+        try:
+            with held_alone(self.path):
+                same = stamp_of(self.path) == self.stamp
+        except FileNotFoundError:
+            raise OutputError(f"--append: {self.path} is gone; run without --append and --resume to make it anew") from None
         return self if same else read_existing_result(self.path)
 
     @property

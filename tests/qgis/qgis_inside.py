@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from typing import Any
@@ -116,6 +117,43 @@ def edit(path: str, row: int, wkt: str, new_wkt: str) -> dict[str, Any]:
     assert layer.addFeature(QgsVectorLayerUtils.createFeature(layer, QgsGeometry.fromWkt(new_wkt)))
     assert layer.commitChanges(), layer.commitErrors()
     return {"rows": layer.featureCount(), "statuses": [str(f["rosgeo_status"]) for f in layer.getFeatures()]}
+
+
+def remove(path: str, row: int) -> None:
+    """As a person does: take a row away, and save."""
+    layer = vector(path, "masks")
+    layer.startEditing()
+    assert layer.deleteFeature(next(f.id() for f in layer.getFeatures() if f["rosgeo_id"] == row))
+    assert layer.commitChanges(), layer.commitErrors()
+
+
+def hold(path: str, how: str) -> None:
+    """Have a result open until standard input ends, as a person has.
+
+    ``shown``: a layer in the project; ``editing``: in an edit session, with a change that is not saved; ``saved``: the change saved, and
+    another session begun; ``done``: saved and ended; ``killed``: QGIS dies while it saves, with the change in the log.
+    """
+    layer = vector(path, "masks")
+    features = list(layer.getFeatures())
+    status = layer.fields().indexOf("rosgeo_status")
+    if how != "shown":
+        layer.startEditing()
+        for feature in features:
+            assert layer.changeAttributeValue(feature.id(), status, "corrected")
+    if how == "saved":
+        assert layer.commitChanges(), layer.commitErrors()
+        assert layer.startEditing()
+        assert layer.changeAttributeValue(features[0].id(), status, "rejected")
+    elif how == "done":
+        assert layer.commitChanges(), layer.commitErrors()
+    elif how == "killed":
+        # The connection that saves is still open when its signal comes.
+        layer.dataProvider().enterUpdateMode()
+        assert layer.dataProvider().changeAttributeValues({f.id(): {status: "corrected"} for f in features})
+    print("ready", flush=True)
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    sys.stdin.read()
 
 
 def draw(path: str, wkt: list[str], crs: str) -> dict[str, Any]:

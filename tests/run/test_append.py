@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,19 @@ import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
-from rosgeo.errors import OptionError, OutputError, RunInterruptedError
+from rosgeo.errors import ColumnsWarning, OptionError, OutputError, RunInterruptedError
 from rosgeo.outputs.mask_raster import write_mask_raster
 from rosgeo.run.append import new_boxes
 from rosgeo.run.estimate import estimate_run
+from rosgeo.run.journal import journal_path
 from rosgeo.run.options import SegmentOptions
 from rosgeo.run.pipeline import segment_run
+from rosgeo.vector.layers.read import read_boxes
 from rosgeo.vector.layers.write import LAYER, read_record
 from rosgeo.vector.polygonize import OutlineOptions
 
 from tests.conftest import NORTH_UP, EllipseSegmenter, WriteRaster, px_boxes
+from tests.gpkg_site import connect, rows
 
 
 class Counting(EllipseSegmenter):
@@ -204,18 +208,118 @@ def test_what_cannot_be_added_to(write_raster: WriteRaster, tmp_path: Path) -> N
         segment_run(scene, boxes([0]), SegmentOptions(), segmenter=EllipseSegmenter(), append=True)  # type: ignore[arg-type]
 
 
-def test_a_result_whose_rows_were_edited_is_refused(write_raster: WriteRaster, tmp_path: Path) -> None:
-    import sqlite3
+def edit(path: Path, *statements: str) -> None:
+    with closing(connect(path)) as database:
+        for statement in statements:
+            database.execute(statement)
 
+
+DRAWN = "INSERT INTO masks (geom, name, rosgeo_status) SELECT geom, 'drawn', 'corrected' FROM masks WHERE name = 'box 1'"
+
+
+def test_rows_that_a_person_removed_or_drew_stay_so(write_raster: WriteRaster, tmp_path: Path) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    run(scene, boxes([0, 1, 2]), output)
+    edit(output, "DELETE FROM masks WHERE name = 'box 0'", DRAWN)
+    for count in (4, 5, 5):
+        done = run(scene, boxes(list(range(count))), output, append=True)
+        written = gpd.read_file(output, layer=LAYER)
+        wanted = ["box 1", "box 2", "drawn", *(f"box {n}" for n in range(3, count))]
+        assert written["name"].tolist() == done.result["name"].tolist() == wanted
+        assert np.isnan(done.boxes_px.xyxy[2]).all()
+        assert np.isfinite(np.delete(done.boxes_px.xyxy, 2, axis=0)).all()
+        # Whole numbers, though a row that was drawn has none.
+        assert [None if pd.isna(v) else v for v in rows(output, LAYER, "rosgeo_id")[2]] == [None]
+        assert rows(output, LAYER, "typeof(rosgeo_id)")[0] == ("integer",)
+        prompts = gpd.read_file(output, layer="prompts")
+        assert prompts["prompt_status"].tolist() == ["ok", "ok", "corrected", *["ok"] * (count - 3), "removed"]
+        assert prompts.geometry.isna().tolist() == [False, False, True, *[False] * (count - 2)]
+    # A run on the prompts takes the box of the row that was removed, too: it is a box.
+    assert (read_boxes(output, layer="prompts").geometry.notna()).sum() == 5
+
+
+def test_a_result_that_lost_prompts_says_what_to_do(write_raster: WriteRaster, tmp_path: Path) -> None:
     scene, output = write_raster(), tmp_path / "out.gpkg"
     run(scene, boxes([0, 1]), output)
-    with sqlite3.connect(output) as file:
-        triggers = file.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
-        for (name,) in triggers:
-            file.execute(f'DROP TRIGGER "{name}"')
-        file.execute("DELETE FROM masks WHERE name = 'box 0'")
-    with pytest.raises(OutputError, match="1 outlines and 2 prompts; rows were added or removed"):
+    edit(output, "DELETE FROM prompts WHERE fid = 1")
+    with pytest.raises(OutputError, match=r"1 of 2 outlines have lost .*make this one anew with --overwrite"):
         run(scene, boxes([0, 1]), output, append=True)
+    run(scene, boxes([0, 1]), output, overwrite=True)
+    assert run(scene, boxes([0, 1, 2]), output, append=True).record["added"] == 1
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        pytest.param(["DROP TABLE prompts", "DELETE FROM gpkg_contents WHERE table_name = 'prompts'"], id="no prompts"),
+        pytest.param(["ALTER TABLE prompts DROP COLUMN prompt_status"], id="no column"),
+        pytest.param(["DELETE FROM gpkg_metadata"], id="no record"),
+        pytest.param(["UPDATE gpkg_metadata SET metadata = '<GDALMultiDomainMetadata>'"], id="no sound record"),
+    ],
+)
+def test_whatever_keeps_boxes_from_being_added_has_a_way_on(
+    write_raster: WriteRaster, tmp_path: Path, statements: list[str]
+) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    run(scene, boxes([0, 1]), output)
+    edit(output, *statements)
+    with pytest.raises(OutputError, match="Name another output, or make this one anew with --overwrite") as caught:
+        run(scene, boxes([0, 1, 2]), output, append=True)
+    assert "\n" not in str(caught.value)
+    run(scene, boxes([0, 1, 2]), output, overwrite=True)
+    assert run(scene, boxes([0, 1, 2, 3]), output, append=True).record["added"] == 1
+
+
+def test_a_column_that_was_added_in_qgis_is_empty_in_new_rows(write_raster: WriteRaster, tmp_path: Path) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    frame = boxes([0, 1, 2])
+    frame.loc[2, "geometry"] = shapely.Polygon()
+    run(scene, frame, output)
+    edit(output, "ALTER TABLE masks ADD COLUMN checked INTEGER", "UPDATE masks SET checked = 9007199254740993")
+    every = pd.concat([frame, boxes([3])], ignore_index=True)
+    with pytest.warns(ColumnsWarning, match="the new boxes have no column checked, which .* has; it is empty in their rows"):
+        run(scene, every, output, append=True)
+    assert rows(output, LAYER, "name, checked") == [*((f"box {n}", 9007199254740993) for n in range(3)), ("box 3", None)]
+    # Nothing is new, nothing is said.
+    assert run(scene, every, output, append=True).record["added"] == 0
+
+
+def test_what_does_not_fit_is_found_before_the_model(write_raster: WriteRaster, tmp_path: Path) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    run(scene, boxes([0]), output)
+    with pytest.raises(OptionError, match=r"also have height.*or name another output"):
+        run(scene, boxes([1], height=3), output, segmenter=object(), append=True)
+    with pytest.raises(OptionError, match="see --crs"):
+        run(scene, boxes([1]), output, segmenter=object(), append=True, options=SegmentOptions(crs="EPSG:4326"))
+
+
+def test_an_append_that_was_killed_when_all_was_written_goes_on(write_raster: WriteRaster, tmp_path: Path) -> None:
+    """The journal is still there, and nothing is left to do."""
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    run(scene, boxes([0, 1]), output)
+    every = boxes(list(range(100)))
+    with pytest.raises(RunInterruptedError):
+        run(scene, every, output, Counting(stop_after=80), append=True)
+    journal = journal_path(output).read_bytes()
+    run(scene, every, output, append=True, resume=True)
+    journal_path(output).write_bytes(journal)
+    run(scene, every, output, Counting(stop_after=0), append=True, resume=True)
+    assert len(gpd.read_file(output, layer=LAYER)) == 100
+    assert not journal_path(output).exists()
+
+
+def test_a_result_that_vanishes_while_boxes_are_added(write_raster: WriteRaster, tmp_path: Path) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    run(scene, boxes([0]), output)
+
+    class Removing(EllipseSegmenter):
+        def segment(self, crops: Any) -> Any:
+            yield from super().segment(crops)
+            output.unlink()
+
+    with pytest.raises(OutputError, match="is gone; run without --append and --resume to make it anew"):
+        run(scene, boxes([0, 1]), output, Removing(), append=True)
+    assert len(run(scene, boxes([0, 1]), output).result) == 2
 
 
 finite = st.floats(0, 1e5, width=32)

@@ -205,6 +205,60 @@ def test_a_torn_last_line_is_done_again(tmp_path: Path) -> None:
         Journal(output, facts, resume=True)
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["null", "7", "[]", '{"tile": 1}', '{"tile": "x", "objects": []}', '{"tile": 1, "objects": [[1]]}',
+     '{"tile": 1, "objects": [[5, "odd", null, null, null]]}', '{"tile": 1, "objects": [[5, "ok", "00ff", 0.5, 0.5]]}', "\xff\xfe"],
+)  # fmt: skip
+def test_a_damaged_line_and_what_follows_is_done_again(tmp_path: Path, line: str) -> None:
+    output, facts = tmp_path / "out.gpkg", {"scene": "a"}
+    journal = Journal(output, facts, resume=False)
+    journal.add(0, [ObjectResult(3, "nodata")])
+    journal.close()
+    with journal_path(output).open("ab") as file:
+        file.write(line.encode("latin-1") + b"\n" + b'{"tile": 2, "objects": []}\n')
+    again = Journal(output, facts, resume=True)
+    assert list(again.finished) == [0]
+    again.add(2, [])
+    again.close()
+    assert list(Journal(output, facts, resume=True).finished) == [0, 2]
+
+
+@pytest.mark.parametrize(
+    "head", ['{"rosgeo-journal": 1}', '{"rosgeo-journal": 2, "facts": {}}', '{"rosgeo-journal": 1, "facts": 3}']
+)
+def test_a_journal_of_another_version_says_how_to_go_on(tmp_path: Path, head: str) -> None:
+    output = tmp_path / "out.gpkg"
+    journal_path(output).write_text(f"{head}\n", encoding="utf-8")
+    with pytest.raises(ResumeError, match="remove it, or run without --resume"):
+        Journal(output, {"scene": "a"}, resume=True)
+    fresh = Journal(output, {"scene": "a"}, resume=False)
+    fresh.add(0, [])
+    fresh.close()
+    assert list(Journal(output, {"scene": "a"}, resume=True).finished) == [0]
+
+
+def test_tiles_of_another_plan_are_done_again(write_raster: WriteRaster, tmp_path: Path) -> None:
+    """Another version of rosgeo may have divided the boxes in another way."""
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    whole = run(scene, tmp_path / "whole.gpkg", EllipseSegmenter())
+    with pytest.raises(RunInterruptedError):
+        run(scene, output, Stopping(200, KeyboardInterrupt()))
+    lines = [json.loads(line) for line in journal_path(output).read_bytes().splitlines()]
+    lines[1]["objects"], lines[2]["objects"] = lines[2]["objects"], lines[1]["objects"]
+    lines[3]["tile"] = 999
+    journal_path(output).write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    counting = Counting()
+    assert_same(run(scene, output, counting, resume=True), whole)
+    assert counting.seen == COUNT
+
+
+def test_a_folder_where_the_journal_is_to_be(tmp_path: Path) -> None:
+    journal_path(tmp_path / "out.gpkg").mkdir()
+    with pytest.raises(OutputError, match="is where the run's journal is to be, and no file; remove it"):
+        Journal(tmp_path / "out.gpkg", {}, resume=False)
+
+
 PROGRAM = """
 import sys, time
 sys.path.insert(0, {root!r})

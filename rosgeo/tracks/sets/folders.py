@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from rosgeo.clips.values import Clip
@@ -127,6 +128,4 @@ def _put(partial: Path, target: Path, kept: Path, partial_record: Path, record: 
         raise
     sync_folder(target.parent)
     if had:
-        # Out of the way of what brings old files back.
-        with suppress(OSError):
-            aside.rename(partial)
+        shutil.rmtree(aside, ignore_errors=True)

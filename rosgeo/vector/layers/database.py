@@ -96,19 +96,20 @@ def held_alone(path: Path, *, wait_s: float = _WAIT_S) -> Iterator[None]:
 
 def _taken(path: Path, place: Path, log: list[Path], wait_s: float) -> sqlite3.Connection | None:
     """A connection that holds a database alone; None where the file is none."""
-    database = _connect(place, wait_s)
+    database = None
     try:
+        database = _connect(place, wait_s)
         database.execute("PRAGMA journal_mode=DELETE")
         database.execute("BEGIN EXCLUSIVE")
     except sqlite3.Error as error:
-        database.close()
+        if database is not None:
+            database.close()
         if _code(error) in _HELD:
             raise OutputError(_held(path, holders([place, *sides_of(place)]))) from error
         if _code(error) in _NO_DATABASE and not log:
             return None
-        raise OutputError(
-            f"{path} cannot be replaced: {_names(log, place)} holds what was last saved, and {error}. Move both away"
-        ) from error
+        what = f"{_names(log)} holds what was last saved, and {error}. Move both away" if log else str(error)
+        raise OutputError(f"{path} cannot be replaced: {what}") from error
     return database
 
 
@@ -119,8 +120,8 @@ def _held(path: Path, programs: list[str]) -> str:
     )
 
 
-def _names(log: list[Path], place: Path) -> str:
-    return " and ".join(side.name for side in log) or place.name
+def _names(log: list[Path]) -> str:
+    return " and ".join(side.name for side in log)
 
 
 def require_log(path: str | Path, error: type[UserInputError] = BoxesError) -> None:
@@ -157,6 +158,6 @@ def require_log(path: str | Path, error: type[UserInputError] = BoxesError) -> N
         if _code(found) in _HELD:
             raise error(f"{path} cannot be read: {_held(Path(path), holders([place, *log]))}") from found
         raise error(
-            f"{path} cannot be read as it was last saved: {_names(log, place)} holds what is not yet in it, and {found}. "
+            f"{path} cannot be read as it was last saved: {_names(log)} holds what is not yet in it, and {found}. "
             "Copy both into a folder that can be written to, and take the copy"
         ) from found

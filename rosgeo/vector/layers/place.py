@@ -276,6 +276,8 @@ def _take_back(done: Sequence[tuple[Path, Path | None]], error: BaseException) -
                 place.unlink(missing_ok=True)
             elif old.exists():
                 old.replace(place)
+                # Two names of one file are left both by a rename.
+                old.unlink(missing_ok=True)
         except OSError:
             error.add_note(f"{place} could not be brought back" + ("" if old is None else f"; it is kept in {old}"))
 
