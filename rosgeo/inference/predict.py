@@ -87,9 +87,9 @@ class Segmenter:
     def segment_side_by_side(self, crops: Iterable[Crop]) -> Iterator[ObjectMask]:
         """`segment` of many crops, several passes at a time.
 
-        The threads of a single pass wait for each other after every layer: on two cores, one pass a core gives a seventh more of the
-        embedded model (`tests/benchmarks/video.py streams`), and other threads that take a core for a while hold nobody up. Each pass has
-        its share of the threads, also where it is alone, so that a box gets the same bits whatever is segmented with it.
+        The threads of a single pass wait for each other after every layer, and longer where readers and polygonisers need a core as well:
+        one pass a core does a seventh more with the embedded model on two cores (`tests/benchmarks/video.py speed`). Each pass has its
+        share of the threads, also where it is alone, so that a box gets the same bits whatever is segmented with it.
         """
         streams = self.streams
         if streams == 1:

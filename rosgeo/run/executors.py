@@ -7,7 +7,8 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from rosgeo.errors import ClusterError
@@ -67,8 +68,11 @@ def run_local(tiles: Sequence[tuple[int, Tile]], runner: Runner) -> Generator[Nu
     pending: deque[Future[ObjectResult]] = deque()
     reading.start()
     try:
-        with ThreadPoolExecutor(_POLYGONISERS, thread_name_prefix="rosgeo-outlines") as pool:
-            for mask in _segmented(runner.segmenter, _from_queue(ahead, skipped)):
+        with (
+            ThreadPoolExecutor(_POLYGONISERS, thread_name_prefix="rosgeo-outlines") as pool,
+            closing(_segmented(runner.segmenter, _from_queue(ahead, skipped))) as masks,
+        ):
+            for mask in masks:
                 pending.append(pool.submit(runner.result, mask, origin[mask.id][1]))
                 while skipped:
                     yield origin[skipped[-1].id][0], skipped.pop()
@@ -84,10 +88,9 @@ def run_local(tiles: Sequence[tuple[int, Tile]], runner: Runner) -> Generator[Nu
         reading.join()
 
 
-def _segmented(segmenter: Segmenter, crops: Iterator[Crop]) -> Iterator[ObjectMask]:
+def _segmented(segmenter: Segmenter, crops: Iterator[Crop]) -> Generator[ObjectMask]:
     """Masks of crops in their order; of what stands for a model in tests, one after the other."""
-    side_by_side = getattr(segmenter, "segment_side_by_side", segmenter.segment)
-    return cast("Iterator[ObjectMask]", side_by_side(crops))
+    yield from getattr(segmenter, "segment_side_by_side", segmenter.segment)(crops)
 
 
 def _read(tiles: Sequence[tuple[int, Tile]], runner: Runner, ahead: queue.Queue[Any], stopped: threading.Event) -> None:
