@@ -122,8 +122,9 @@ def _moved(side: Side, crs: CRS | None) -> Geometries:
             raise CRSMismatchError(
                 f"no transformation is known from the CRS of {side.name} ({side.crs.name}) to {crs.name}: {error}"
             ) from error
-    moved: Geometries = shapely.force_2d(series.to_numpy())
-    return moved
+    moved: Geometries = series.to_numpy()
+    # A copy of each polygon only where there is something to leave out.
+    return shapely.force_2d(moved) if shapely.has_z(moved).any() else moved.copy()
 
 
 def outlines_of(side: Side, crs: CRS | None, by: str | None = None, score: str | None = None) -> tuple[OutlineSet, LayerReport]:

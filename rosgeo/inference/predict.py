@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import math
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -23,6 +25,10 @@ from rosgeo.model.network import RosSam
 from rosgeo.types import BoolArray, Crop, Float32Array, ObjectMask, PromptBatch
 
 __all__ = ["Segmenter", "logits_on_crop", "object_mask", "stability_of"]
+
+_MOST_STREAMS = 4
+_STREAMS_UP_TO_PX = 518
+"""Larger inputs have layers that keep the cores busy, and features of gigabytes that need not be there twice."""
 
 
 class Segmenter:
@@ -70,6 +76,39 @@ class Segmenter:
         """Masks of crops, in their order, batch by batch; see `batch_crops` for crops that share an image."""
         for chunk in _chunks(crops, lambda: self.batch_size):
             yield from self._predict_halving(chunk)
+
+    @property
+    def streams(self) -> int:
+        """Passes that `segment_side_by_side` runs at a time: on a CPU up to four of a thread or more each, with inputs of up to 518 px."""
+        if self.device.type != "cpu" or self.input_size > _STREAMS_UP_TO_PX:
+            return 1
+        return min(torch.get_num_threads(), _MOST_STREAMS)
+
+    def segment_side_by_side(self, crops: Iterable[Crop]) -> Iterator[ObjectMask]:
+        """`segment` of many crops, several passes at a time.
+
+        The threads of a single pass wait for each other after every layer, and longer where readers and polygonisers need a core as well:
+        one pass a core does a seventh more with the embedded model on two cores (`tests/benchmarks/video.py speed`). Each pass has its
+        share of the threads, also where it is alone, so that a box gets the same bits whatever is segmented with it.
+        """
+        streams = self.streams
+        if streams == 1:
+            yield from self.segment(crops)
+            return
+        threads = torch.get_num_threads()
+        pending: deque[Future[list[ObjectMask]]] = deque()
+        pool = ThreadPoolExecutor(streams, "rosgeo-model", torch.set_num_threads, (threads // streams,))
+        try:
+            for chunk in _chunks(crops, lambda: self.batch_size):
+                pending.append(pool.submit(self._predict_halving, chunk))
+                while pending and (len(pending) > streams or pending[0].done()):
+                    yield from pending.popleft().result()
+            while pending:
+                yield from pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+            # What a thread of the pool was told holds for threads that are started later, too.
+            torch.set_num_threads(threads)
 
     def _predict_halving(self, crops: list[Crop]) -> list[ObjectMask]:
         """Predict, in smaller batches where the device's memory does not hold this one."""

@@ -7,13 +7,14 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from rosgeo.errors import ClusterError
 from rosgeo.run.journal import Journal
 from rosgeo.run.tiles import Runner
-from rosgeo.types import Crop, Tile
+from rosgeo.types import Crop, ObjectMask, Tile
 from rosgeo.vector.result import ObjectResult
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ def run_local(tiles: Sequence[tuple[int, Tile]], runner: Runner) -> Generator[Nu
     (int, ObjectResult)
         The number of the tile and the result of one of its boxes; all of a tile before it is over, tiles about in order.
     """
-    ahead: queue.Queue[Any] = queue.Queue(maxsize=max(_LEAST_CROPS_AHEAD, 2 * getattr(runner.segmenter, "batch_size", 1)))
+    ahead: queue.Queue[Any] = queue.Queue(
+        maxsize=max(_LEAST_CROPS_AHEAD, 2 * getattr(runner.segmenter, "batch_size", 1) * getattr(runner.segmenter, "streams", 1))
+    )
     stopped = threading.Event()
     reading = threading.Thread(target=_read, args=(tiles, runner, ahead, stopped), name="rosgeo-reader", daemon=True)
     origin = {int(row): (number, box) for number, tile in tiles for row, box in zip(tile.boxes.ids, tile.boxes.xyxy, strict=True)}
@@ -65,8 +68,11 @@ def run_local(tiles: Sequence[tuple[int, Tile]], runner: Runner) -> Generator[Nu
     pending: deque[Future[ObjectResult]] = deque()
     reading.start()
     try:
-        with ThreadPoolExecutor(_POLYGONISERS, thread_name_prefix="rosgeo-outlines") as pool:
-            for mask in runner.segmenter.segment(_from_queue(ahead, skipped)):
+        with (
+            ThreadPoolExecutor(_POLYGONISERS, thread_name_prefix="rosgeo-outlines") as pool,
+            closing(_segmented(runner.segmenter, _from_queue(ahead, skipped))) as masks,
+        ):
+            for mask in masks:
                 pending.append(pool.submit(runner.result, mask, origin[mask.id][1]))
                 while skipped:
                     yield origin[skipped[-1].id][0], skipped.pop()
@@ -80,6 +86,11 @@ def run_local(tiles: Sequence[tuple[int, Tile]], runner: Runner) -> Generator[Nu
     finally:
         stopped.set()
         reading.join()
+
+
+def _segmented(segmenter: Segmenter, crops: Iterator[Crop]) -> Generator[ObjectMask]:
+    """Masks of crops in their order; of what stands for a model in tests, one after the other."""
+    yield from getattr(segmenter, "segment_side_by_side", segmenter.segment)(crops)
 
 
 def _read(tiles: Sequence[tuple[int, Tile]], runner: Runner, ahead: queue.Queue[Any], stopped: threading.Event) -> None:

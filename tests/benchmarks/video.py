@@ -1,4 +1,4 @@
-"""Video: accuracy over time, memory and speed: ``python tests/benchmarks/video.py accuracy|memory|speed DATA``.
+"""Video: accuracy over time, memory and speed: ``python tests/benchmarks/video.py accuracy|memory|speed|plan DATA``.
 
 DATA is a folder with ``instances.json`` (COCO polygons) and ``images/``. A clip is made of one of its pictures, of at least 800 px, by
 moving a window over it: the window wanders, turns by up to 15 degrees and zooms by up to 10 %, and is resampled, as a camera in the air
@@ -8,29 +8,36 @@ side moved by ``--jitter`` of the box's size (normal), as a tracker's.
 ``accuracy``: mean IoU with the truth over time; boxes left out and interpolated; what `rosgeo_outlier` finds; with ``--propagate`` the
 mask before as a prompt (a model of SAM's kind). ``memory``: peak memory of a process for 100 and 1,000 frames, with a stand-in for the
 model. ``speed``: frames a second beside the reference's loop, which takes one frame and one box at a time, in float32, and keeps a mask of
-the whole frame for each.
+the whole frame for each. ``plan``: how long it takes until all frames are opened once and all boxes are planned.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+import torch
 from PIL import Image
+from rasterio.features import rasterize
 from rosgeo.run.options import SegmentOptions
 from rosgeo.run.pipeline import open_segmenter
 from rosgeo.tracks.values import BOX_COLUMNS, Tracks
 from rosgeo.video.pipeline import VideoOptions, VideoRun, segment_video_run
+from rosgeo.video.prepare import prepare_video
 from shapely import Polygon, affinity
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
@@ -205,37 +212,103 @@ def memory(arguments: argparse.Namespace) -> None:
     print(f"1,000 frames / 100 frames: {peaks[1] / peaks[0]:.3f}")
 
 
+class Cost(NamedTuple):
+    """Seconds of one run.
+
+    ``alone`` is what it would take on two cores that do nothing else, at best: what the calling thread computed and, of a run with
+    passes side by side, half of what the others did. On a machine with other work it is the steadier figure.
+    """
+
+    wall: float
+    cpu: float
+    alone: float
+
+
+@contextmanager
+def costs(into: list[Cost], *, side_by_side: bool) -> Iterator[None]:
+    """Add what the block costs."""
+    started, cpu, own = time.perf_counter(), time.process_time(), time.thread_time()
+    yield
+    wall, cpu, own = time.perf_counter() - started, time.process_time() - cpu, time.thread_time() - own
+    into.append(Cost(wall, cpu, own + (cpu - own) / 2 if side_by_side else own))
+
+
+def reference(
+    folder: str, tracks: Tracks, truth: gpd.GeoSeries, options: SegmentOptions, model: Any, into: list[Cost]
+) -> np.ndarray:
+    """One round of the reference's loop; the IoU of its masks with the pixels of the truth."""
+    boxes = {
+        int(number): gpd.GeoDataFrame(geometry=shapely.box(*rows[list(BOX_COLUMNS)].to_numpy().T))
+        for number, rows in tracks.table.groupby("frame")
+    }
+    with costs(into, side_by_side=False):
+        masks = [reference_loop(f"{folder}/frame_{number:06d}.png", own, options, model)[1] for number, own in boxes.items()]
+    found = []
+    for mask, shape in zip((m for own in masks for m in own), truth, strict=True):
+        true = rasterize([shape], mask.shape).astype(bool)
+        found.append((mask & true).sum() / (mask | true).sum())
+    return np.array(found)
+
+
 def speed(arguments: argparse.Namespace, options: SegmentOptions) -> None:
+    """Rounds by turns, so that what else the machine does meets all alike; the least of each figure."""
     picture, objects = choose_picture(arguments.data, arguments.picture)
     slow = open_segmenter(replace(options, precision="float32"))
-    fast = open_segmenter(options)
+    fast = open_segmenter(replace(options, precision=arguments.precision))
+    shares = [0.0, *(arguments.share or [3.0])]
     with tempfile.TemporaryDirectory() as folder:
-        tracks, _ = make_clip(picture, objects, Path(folder), arguments.frames, arguments.objects, arguments.jitter)
-        seconds = 0.0
-        for number, rows in tracks.table.groupby("frame"):
-            boxes = gpd.GeoDataFrame(geometry=shapely.box(*rows[list(BOX_COLUMNS)].to_numpy().T))
-            started = time.perf_counter()
-            reference_loop(f"{folder}/frame_{number:06d}.png", boxes, options, slow)
-            seconds += time.perf_counter() - started
-        base = arguments.frames / seconds
-        print(f"{picture.name}: {arguments.frames} frames, {len(tracks)} boxes, {options.model}")
-        print("| | frames a second | objects a second | times the reference |\n| --- | --- | --- | --- |")
-        print(f"| the reference's loop, float32 | {base:.2f} | {len(tracks) / seconds:.2f} | 1 |", flush=True)
-        for share in (0.0, 3.0):
-            started = time.perf_counter()
-            segment_video_run(folder, tracks, replace(options, crop=replace(options.crop, share=share)), segmenter=fast)
-            took = time.perf_counter() - started
-            name = f"rosgeo video{' --share' if share else ''}, {str(fast.dtype).removeprefix('torch.')}"
-            print(
-                f"| {name} | {arguments.frames / took:.2f} | {len(tracks) / took:.2f} | {arguments.frames / took / base:.2f} |",
-                flush=True,
-            )
+        tracks, truth = make_clip(picture, objects, Path(folder), arguments.frames, arguments.objects, arguments.jitter)
+        print(f"{picture.name}: {arguments.frames} frames, {len(tracks)} boxes, {options.model}, {torch.get_num_threads()} threads")
+        base: list[Cost] = []
+        line: dict[float, list[Cost]] = {share: [] for share in shares}
+        iou: dict[float, float] = {}
+        for number in range(arguments.rounds):
+            own = reference(folder, tracks, truth, options, slow, base).mean()
+            for share in shares:
+                chosen = replace(options, crop=replace(options.crop, share=share))
+                with costs(line[share], side_by_side=True):
+                    run = segment_video_run(folder, tracks, chosen, segmenter=fast)
+                iou[share] = float(found_iou(run, truth).mean())
+            print(f"round {number}, load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
+    print("| | frames a second | s of CPU a box | s a box on two free cores | times the reference | by CPU | on free cores | IoU |")
+    print("|" + " --- |" * 8)
+    first = Cost(*(min(column) for column in zip(*base, strict=True)))
+    kind = str(fast.dtype).removeprefix("torch.")
+    names = {share: f"rosgeo video{f' --share-factor {share:g}' if share else ''}, {kind}" for share in shares}
+    rows = [("the reference's loop, float32", base, own), *((names[share], line[share], iou[share]) for share in shares)]
+    for name, runs, accuracy in rows:
+        best = Cost(*(min(column) for column in zip(*runs, strict=True)))
+        ratios = " | ".join(f"{a / b:.2f}" for a, b in zip(first, best, strict=True))
+        figures = f"{arguments.frames / best.wall:.2f} | {best.cpu / len(tracks):.3f} | {best.alone / len(tracks):.3f}"
+        print(f"| {name} | {figures} | {ratios} | {accuracy:.4f} |")
+
+
+def plan(arguments: argparse.Namespace, options: SegmentOptions) -> None:
+    """A long clip of small frames, planned."""
+    rng = np.random.default_rng(0)
+    boxes = 10 * arguments.frames
+    centres, sizes = rng.uniform([20, 20], [620, 460], (boxes, 2)), rng.uniform(8, 30, (boxes, 2))
+    table = pd.DataFrame(np.concatenate([centres - sizes / 2, centres + sizes / 2], axis=1), columns=list(BOX_COLUMNS))
+    table.insert(0, "track_id", np.arange(boxes) % 10)
+    table.insert(0, "frame", np.arange(boxes) // 10)
+    tracks = Tracks(table, "tracks", "benchmark", np.arange(boxes))
+    print("| frames | boxes | | s | s of CPU |\n| --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as folder:
+        Image.new("RGB", (640, 480)).save(Path(folder) / "frame_000000.png")
+        for number in range(1, arguments.frames):
+            shutil.copy(Path(folder) / "frame_000000.png", Path(folder) / f"frame_{number:06d}.png")
+        for share in (0.0, *(arguments.share or [3.0])):
+            found: list[Cost] = []
+            with costs(found, side_by_side=False):
+                prepare_video(folder, tracks, replace(options, crop=replace(options.crop, share=share)), VideoOptions())
+            name = f"--share-factor {share:g}" if share else "--no-share"
+            print(f"| {arguments.frames:,} | {boxes:,} | {name} | {found[0].wall:.1f} | {found[0].cpu:.1f} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["accuracy", "memory", "speed"])
-    parser.add_argument("data", type=Path)
+    parser.add_argument("what", choices=["accuracy", "memory", "speed", "plan"])
+    parser.add_argument("data", type=Path, nargs="?", help="not for plan")
     parser.add_argument("--picture", help="name of the file  [the one with most objects]")
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--objects", type=int, default=10, help="tracks at most, the largest objects")
@@ -243,9 +316,16 @@ def main() -> None:
     parser.add_argument("--model", default="rosgeo-small")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--propagate", action="store_true")
+    parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bf16"], help="of rosgeo, for speed")
+    parser.add_argument("--share", type=float, action="append", help="share factors, for speed and plan  [3]")
+    parser.add_argument("--rounds", type=int, default=3, help="for speed")
     arguments = parser.parse_args()
     options = SegmentOptions(model=arguments.model, device=arguments.device)
-    if arguments.what == "memory":
+    if arguments.what == "plan":
+        plan(arguments, options)
+    elif arguments.data is None:
+        parser.error("DATA is missing")
+    elif arguments.what == "memory":
         memory(arguments)
     elif arguments.what == "accuracy":
         accuracy(arguments, options)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier, get_ident
+from threading import enumerate as enumerate_threads
 from typing import Any
 
 import numpy as np
@@ -54,6 +58,71 @@ def test_crops_that_share_an_image_are_encoded_once(segmenter: Segmenter, monkey
     assert passes == [2, 1]
     assert batch_crops([], 56).image.shape == (0, 3, 56, 56)
     assert list(segmenter.segment([])) == []
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_passes_side_by_side_give_the_same_masks_in_the_same_order(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    encode, threads, both = segmenter.model.network.encode, [], Barrier(2, timeout=30)
+
+    def told(image: torch.Tensor) -> Any:
+        if len(threads) < 2:
+            both.wait()  # broken where two passes do not run at a time
+        threads.append((get_ident(), torch.get_num_threads()))
+        return encode(image)
+
+    mixed = [*crops(4, shared=True), *(replace(crop, id=crop.id + 4) for crop in crops(5))]
+    wanted = list(segmenter.segment(mixed))
+    monkeypatch.setattr(segmenter.model.network, "encode", told)
+    assert segmenter.streams == 2
+    found = list(segmenter.segment_side_by_side(mixed))
+    # Four crops of one image are one pass; each pass has one of the two threads.
+    assert (len(threads), {count for _, count in threads}) == (6, {1})
+    assert [mask.id for mask in found] == list(range(9))
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a.logits, b.logits, atol=1e-4)
+    assert torch.get_num_threads() == 2
+    assert threads_of_a_new_thread() == 2
+    # The same bits alone as among others.
+    (alone,) = segmenter.segment_side_by_side(mixed[-1:])
+    np.testing.assert_array_equal(alone.logits, found[-1].logits)
+
+
+def threads_of_a_new_thread() -> int:
+    """Threads that torch uses in a thread that is started now."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(torch.get_num_threads).result()
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_an_error_in_a_pass_side_by_side_is_raised_and_leaves_no_thread(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_image: torch.Tensor) -> Any:
+        raise ValueError("broken")
+
+    drawn = iter(crops(50))
+    monkeypatch.setattr(segmenter.model.network, "encode", broken)
+    with pytest.raises(ValueError, match="broken"):
+        list(segmenter.segment_side_by_side(drawn))
+    assert len(list(drawn)) > 40
+    assert torch.get_num_threads() == 2
+    assert not [thread for thread in enumerate_threads() if thread.name.startswith("rosgeo-model")]
+
+
+def test_large_inputs_and_single_threads_take_one_pass_at_a_time(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
+    assert segmenter.streams == 4
+    monkeypatch.setattr(Segmenter, "input_size", 1024)
+    assert segmenter.streams == 1
+    assert [mask.id for mask in segmenter.segment_side_by_side([])] == []
 
 
 @pytest.mark.parametrize(
