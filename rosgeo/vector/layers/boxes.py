@@ -73,8 +73,10 @@ def read_box_layer(
     name = str(boxes) if from_file else "the GeoDataFrame"
     frame = read_boxes(boxes, layer=layer, where=where)
     refuse_clashing_columns(frame, name)
+    # Of a layer the index counts rows, which is no column of it.
+    columns = frame.reset_index(drop=True) if from_file else frame
     for output in outputs:
-        check_columns(frame, output)
+        check_columns(columns, output)
     if class_column is not None:
         _require_class(class_column, frame, name, outputs)
     return BoxLayer(frame, name, frame.index.to_numpy(dtype=np.int64) if from_file else np.arange(len(frame)))

@@ -12,6 +12,7 @@ import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from rosgeo.errors import BoxesError, InputFileNotFoundError, OptionError
+from rosgeo.vector.layers.arrow import read_layer, read_parquet
 from rosgeo.vector.layers.gpkg import outlines_layer
 
 __all__ = ["read_boxes"]
@@ -34,7 +35,8 @@ def read_boxes(boxes: str | Path | gpd.GeoDataFrame, *, layer: str | None = None
     Returns
     -------
     GeoDataFrame
-        Rows in the order of the layer; the index holds their numbers in it, from 0. A GeoDataFrame keeps its own index.
+        Rows in the order of the layer; the index holds their numbers in it, from 0. The ids that they have in their file (FID, an index of
+        pandas) are a column: ``boxes_fid``, or the index's name. A GeoDataFrame keeps its own index and types.
 
     Raises
     ------
@@ -47,6 +49,10 @@ def read_boxes(boxes: str | Path | gpd.GeoDataFrame, *, layer: str | None = None
         frame, name = boxes.copy(), "the GeoDataFrame"
         if frame.active_geometry_name is None:
             raise BoxesError(f"{name} has no active geometry column; set one with set_geometry")
+        if list(frame.columns).count(frame.active_geometry_name) > 1:
+            raise BoxesError(
+                f"{name} has more than one column called {frame.active_geometry_name}, as its geometry is; rename the other"
+            )
     else:
         frame, name = _read_file(str(boxes), layer, where)
     if len(frame) == 0:
@@ -67,20 +73,15 @@ def _read_file(path: str, layer: str | None, where: str | None) -> tuple[gpd.Geo
     layer = _choose_layer(path, layer)
     name = f'{path} (layer "{layer}")'
     try:
-        frame = pyogrio.read_dataframe(path, layer=layer, where=where, fid_as_index=where is not None, on_invalid="ignore")
-    except (DataSourceError, DataLayerError, RuntimeError, ValueError) as error:
+        frame = read_layer(path, layer, where)
+    except (DataSourceError, DataLayerError, RuntimeError, ValueError, OSError) as error:
         if where is not None:
             columns = ", ".join(pyogrio.read_info(path, layer=layer)["fields"])
             raise OptionError(f"--where {where!r} is not understood by {name}, whose columns are: {columns}") from error
         raise BoxesError(f"{name} cannot be read: {_short(error)}") from error
     if not isinstance(frame, gpd.GeoDataFrame):
         raise BoxesError(f"{name} is a table without geometries; expected polygons")
-    if where is not None:
-        every = pyogrio.read_dataframe(path, layer=layer, columns=[], read_geometry=False, fid_as_index=True).index
-        frame.index = every.get_indexer(frame.index)
-        frame.index.name = None
-        return frame, name
-    return frame.reset_index(drop=True), name
+    return frame, name
 
 
 def _read_parquet(path: str, layer: str | None, where: str | None) -> gpd.GeoDataFrame:
@@ -89,7 +90,7 @@ def _read_parquet(path: str, layer: str | None, where: str | None) -> gpd.GeoDat
     if where is not None:
         raise OptionError(f"{path}: --where works on layers that GDAL reads, not on GeoParquet; filter it in Python, or convert it")
     try:
-        return gpd.read_parquet(path).reset_index(drop=True)
+        return read_parquet(path)
     except (ValueError, OSError, shapely.errors.ShapelyError) as error:
         raise BoxesError(f"{path} is not a GeoParquet file: {_short(error)}") from error
 
