@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from rosgeo.addresses import file_name
 from rosgeo.cli.beside import Beside
 from rosgeo.cli.options import FILE, ProgressBar, cluster_client, crop_choices, device_option, quiet_option, y_axis_option
 
@@ -215,7 +216,7 @@ def segment_command(
         figures = estimate_run(scene, boxes, options, add_to=outputs[0] if append and outputs else None)
         click.echo(json.dumps(figures) if as_json else _estimate(figures))
         return
-    targets = list(outputs) or [f"{Path(scene).stem}_masks.gpkg"]
+    targets = list(outputs) or [f"{Path(file_name(scene)).stem}_masks.gpkg"]
     beside = Beside(targets, mask_raster, mask_values, preview, stac, scene_time)
     beside.check(scene, boxes, overwrite=overwrite)
     with cluster_client(workers, scheduler) as client, ProgressBar(shown=not quiet) as progress:

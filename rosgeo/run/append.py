@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 
+from rosgeo.addresses import without_secrets
 from rosgeo.errors import OptionError, OutputError
 from rosgeo.geometry.crs import crs_label
 from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid
@@ -61,7 +62,7 @@ class ExistingResult:
 
     def require_same(self, facts: dict[str, Any], scene: str) -> None:
         """Raise OptionError, with what changed, where a run would not give the rows that this result holds."""
-        scenes = (str(self.record["inputs"]["scene"]), scene)
+        scenes = (without_secrets(str(self.record["inputs"]["scene"])), without_secrets(scene))
         # The same file by another name is the same scene.
         same = all(Path(s).exists() for s in scenes) and Path(scenes[0]).samefile(scenes[1])
         old, new = ({"scene": scenes[0] if same else s, **_deciding(f)} for s, f in zip(scenes, (self.record, facts), strict=True))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from rosgeo.addresses import file_name
 from rosgeo.errors import OptionError, RunInterruptedError
 from rosgeo.geometry.plan import Plan
 from rosgeo.inference.predict import Segmenter
@@ -285,7 +286,7 @@ def segment_run(
     outputs = check_outputs(_as_list(output), overwrite=overwrite, added_to=append, inputs=inputs)
     existing = _existing(outputs) if append else None
     with open_source(scene) as opened:
-        picture = Picture(Path(opened.name).name, opened.grid, class_column)
+        picture = Picture(file_name(opened.name), opened.grid, class_column)
         ready = prepare(opened, boxes, options, outputs, existing, class_column)
         layer, prompts, reader, source = ready.layer, ready.prompts, ready.reader, ready.prompts.source
         segmenter = segmenter or open_segmenter(options)

@@ -9,6 +9,7 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 
+from rosgeo.addresses import without_secrets
 from rosgeo.errors import OptionError
 from rosgeo.types import BoolArray, IntArray
 from rosgeo.vector.layers.read import read_boxes
@@ -70,7 +71,7 @@ def read_box_layer(
         An output cannot hold the columns.
     """
     from_file = isinstance(boxes, str | Path)
-    name = str(boxes) if from_file else "the GeoDataFrame"
+    name = without_secrets(str(boxes)) if from_file else "the GeoDataFrame"
     frame = read_boxes(boxes, layer=layer, where=where)
     refuse_clashing_columns(frame, name)
     # Of a layer the index counts rows, which is no column of it.

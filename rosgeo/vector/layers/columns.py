@@ -72,7 +72,7 @@ class _Losses:
 
 
 def with_index(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """A frame whose index is in its columns, first: under its names, or as `ROW_IDS` where it has none and is not 0, 1, 2...
+    """A frame whose index is in its columns: first under its names, or last as `ROW_IDS` where it has none and is not 0, 1, 2...
 
     An index that counts rows as `rosgeo_id` does is in the result already.
     """
@@ -86,7 +86,7 @@ def with_index(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     # A column of the same name holds the same, as after set_index(..., drop=False), or comes first.
     for name, level in reversed(wanted):
         if name not in flat.columns:
-            flat.insert(0, name, pd.Series(level, index=flat.index))
+            flat.insert(len(flat.columns) if name == ROW_IDS else 0, name, pd.Series(level, index=flat.index))
     return flat
 
 

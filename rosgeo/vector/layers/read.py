@@ -11,6 +11,7 @@ import pyogrio
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 
+from rosgeo.addresses import without_secrets
 from rosgeo.errors import BoxesError, InputFileNotFoundError, OptionError
 from rosgeo.vector.layers.arrow import read_layer, read_parquet
 from rosgeo.vector.layers.gpkg import outlines_layer
@@ -129,4 +130,4 @@ def _require_polygons(frame: gpd.GeoDataFrame, name: str) -> None:
 
 
 def _short(error: Any) -> str:
-    return " ".join(str(error).split()).partition("; It might help")[0][:300]
+    return without_secrets(" ".join(str(error).split())).partition("; It might help")[0][:300]
