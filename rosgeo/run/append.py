@@ -11,14 +11,16 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import shapely
+from pyproj import CRS
 
 from rosgeo.addresses import without_secrets
 from rosgeo.errors import OptionError, OutputError
 from rosgeo.geometry.crs import crs_label
 from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid
+from rosgeo.vector.layers.columns import unique_names, with_index
 from rosgeo.vector.layers.gpkg import PROMPTS_LAYER
+from rosgeo.vector.layers.join import column_texts, joined_columns
 from rosgeo.vector.layers.write import read_record, read_written
 from rosgeo.vector.result import RESULT_COLUMNS
 
@@ -58,7 +60,23 @@ class ExistingResult:
 
     def lacks(self, frame: gpd.GeoDataFrame, boxes_px: Boxes, grid: RasterGrid) -> BoolArray:
         """Which rows (N,) of a layer, with their boxes in the pixel frame of a raster, this result does not hold; see `new_boxes`."""
-        return new_boxes(boxes_px.xyxy, self.boxes_px(grid), row_labels(frame), row_labels(self.result))
+        return new_boxes(boxes_px.xyxy, self.boxes_px(grid), *row_labels(with_index(frame), self.result))
+
+    def in_crs(self, crs: CRS | None) -> gpd.GeoDataFrame:
+        """The rows that are held; raises OptionError where they are in another CRS than new ones will be."""
+        if crs is None:
+            # The name that a GeoPackage has for coordinates in pixels.
+            return self.result.set_crs(None, allow_override=True)
+        if self.result.crs != crs:
+            raise OptionError(
+                f"--append: {self.path} is in {crs_label(self.result.crs)}, the new rows in {crs_label(crs)}; see --crs"
+            )
+        return self.result
+
+    def require_columns(self, frame: gpd.GeoDataFrame) -> None:
+        """Raise OptionError where the columns of new boxes are not those that are held."""
+        held = self.result.drop(columns=[c for c in RESULT_COLUMNS if c in self.result.columns])
+        joined_columns(held, frame, str(self.path))
 
     def require_same(self, facts: dict[str, Any], scene: str) -> None:
         """Raise OptionError, with what changed, where a run would not give the rows that this result holds."""
@@ -146,7 +164,9 @@ def new_boxes(
     corners, held_corners = (shapely.points(b[r, :2]) for b, r in ((boxes_px, rows), (existing_px, held_rows)))
     pairs = shapely.STRtree(held_corners).query(corners, predicate="dwithin", distance=2 * _SAME_BOX_PX)
     taken: set[int] = set()
-    for mine, theirs in zip(*pairs.tolist(), strict=True):
+    # Of boxes in one place, those come first that are also told alike (by their ids, where they have any).
+    alike = [bool(labels) and labels[int(rows[m])] == held_labels[int(held_rows[t])] for m, t in pairs.T.tolist()]
+    for mine, theirs in pairs.T[np.argsort(np.logical_not(alike), kind="stable")].tolist():
         row, held_row = rows[mine], held_rows[theirs]
         same = np.abs(boxes_px[row] - existing_px[held_row]).max() <= _SAME_BOX_PX
         if same and new[row] and theirs not in taken:
@@ -155,46 +175,30 @@ def new_boxes(
     return new
 
 
-def row_labels(frame: gpd.GeoDataFrame) -> list[str]:
-    """A text for each row that tells of its columns but rosgeo's and the geometry, whatever type a file gave them."""
-    columns = sorted(str(c) for c in frame.columns if c != frame.geometry.name and str(c) not in RESULT_COLUMNS)
-    return (
-        ["; ".join(_as_text(value) for value in row) for row in frame[columns].itertuples(index=False)]
-        if columns
-        else [""] * len(frame)
-    )
-
-
-def _as_text(value: Any) -> str:
-    if pd.api.types.is_scalar(value) and pd.isna(value):
-        return ""
-    return str(float(value)) if isinstance(value, int | float | np.integer | np.floating) else str(value)
+def row_labels(frame: gpd.GeoDataFrame, held: gpd.GeoDataFrame) -> tuple[list[str], list[str]]:
+    """A text for each row of new boxes, and of those that are held: of the columns that both have, but rosgeo's and the geometry."""
+    mine, theirs = (column_texts(f, RESULT_COLUMNS) for f in (frame, held))
+    common = [name for name in mine if name in theirs]
+    if not common:
+        return [""] * len(frame), [""] * len(held)
+    first, second = ([repr(row) for row in zip(*(texts[n] for n in common), strict=True)] for texts in (mine, theirs))
+    return first, second
 
 
 def add_to(existing: ExistingResult, result: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """The rows that are held and those of a new result, in this order.
+    """The rows that are held and those of a new result, in this order, as a GeoPackage holds them.
 
     Raises
     ------
     OptionError
-        The new rows have other columns, or another CRS.
+        See `ExistingResult.require_columns`, which finds it before.
     """
-    old = existing.result
-    if result.crs is None:
-        # The name that a GeoPackage has for coordinates in pixels.
-        old = old.set_crs(None, allow_override=True)
-    elif old.crs != result.crs:
-        raise OptionError(
-            f"--append: {existing.path} is in {crs_label(old.crs)}, the new rows in {crs_label(result.crs)}; see --crs"
-        )
-    name = result.geometry.name
-    old = old if old.geometry.name == name else old.rename_geometry(name)
-    missing = [str(c) for c in old.columns if c not in result.columns]
-    more = [str(c) for c in result.columns if c not in old.columns]
-    if missing or more:
-        found = "; ".join(f"{what} {', '.join(names)}" for what, names in (("lack", missing), ("also have", more)) if names)
-        raise OptionError(f"--append: the new boxes {found}, unlike those of {existing.path}; give them the same columns")
     if not len(result):
-        return old
-    joined = pd.concat([old, result[old.columns]], ignore_index=True)
-    return gpd.GeoDataFrame(joined, geometry=name, crs=old.crs)
+        return existing.in_crs(result.crs)
+    old = existing.in_crs(result.crs)
+    columns = joined_columns(old, with_index(result), str(existing.path))
+    shapes = np.concatenate([old.geometry.to_numpy(), result.geometry.to_numpy()])
+    name = unique_names([*columns.columns, result.geometry.name])[-1]
+    joined = gpd.GeoDataFrame(columns, geometry=gpd.GeoSeries(shapes, index=columns.index, crs=old.crs, name=name))
+    joined.attrs = columns.attrs
+    return joined

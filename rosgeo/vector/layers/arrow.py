@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import json as json_format
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from rosgeo.vector.layers.geojson import read_properties
 from rosgeo.vector.layers.times import date_or_time, parse_times
 from rosgeo.vector.layers.values import Column, column_of
 
-__all__ = ["read_layer", "read_parquet"]
+__all__ = ["read_layer", "read_parquet", "series_of"]
 
 _NULLABLE = {
     pa.bool_(): pd.BooleanDtype(),
@@ -82,7 +82,8 @@ def read_layer(
 
 def _read(path: str | Path, layer: str | None, where: str | None) -> tuple[dict[str, Any], pa.Table]:
     how: dict[str, Any] = {"layer": layer, "where": where, "return_fids": True, "datetime_as_string": True}
-    with _every_row_once():
+    # A condition takes GDAL's right way by itself, and that one tells where it is not understood.
+    with nullcontext() if where is not None else _every_row_once():
         try:
             meta, table = pyogrio.read_arrow(path, **how)
             table.validate(full=True)
@@ -135,18 +136,22 @@ def _attributes(table: pa.Table, meta: dict[str, Any]) -> tuple[dict[str, pd.Ser
     place = _geometry(table, meta)
     fields = [i for i in range(1, table.num_columns) if i != place]
     for i, name, subtype in zip(fields, meta["fields"], meta["ogr_subtypes"], strict=True):
-        field, values = table.schema.field(i), table.column(i).combine_chunks()
+        field = table.schema.field(i)
         said = {k.decode(): v.decode() for k, v in (field.metadata or {}).items()}
-        if subtype == "OFSTJSON":
-            series[name] = pd.Series([_json(t) for t in _storage(values).to_pylist()], dtype=object)
-        elif said.get("GDAL:OGR:type") == "DateTime":
-            series[name] = parse_times(values.to_pylist())
-        else:
-            series[name] = _series(values)
+        series[name] = series_of(
+            _storage(table.column(i)), json=subtype == "OFSTJSON", times=said.get("GDAL:OGR:type") == "DateTime"
+        )
         kept = {k: v for k, v in said.items() if k.startswith("GDAL:OGR:") and k not in ("GDAL:OGR:type", "GDAL:OGR:subtype")}
         if kept:
             told[name] = kept
     return series, told
+
+
+def series_of(values: pa.Array, *, json: bool = False, times: bool = False) -> pd.Series:
+    """Values as `read_layer` gives them; `json` and `times` say what text is."""
+    if json:
+        return pd.Series([_json(t) for t in values.to_pylist()], dtype=object)
+    return parse_times(values.to_pylist()) if times else _series(values)
 
 
 def _storage(values: Any) -> pa.Array:
@@ -156,7 +161,7 @@ def _storage(values: Any) -> pa.Array:
 
 def _json(text: str | None) -> Any:
     try:
-        return None if text is None else json.loads(text)
+        return None if text is None else json_format.loads(text)
     except ValueError:
         # GDAL gives the strings of a column of several types without their quotes.
         return text

@@ -12,6 +12,7 @@ import numpy as np
 from rosgeo.addresses import without_secrets
 from rosgeo.errors import OptionError
 from rosgeo.types import BoolArray, IntArray
+from rosgeo.vector.layers.columns import with_index
 from rosgeo.vector.layers.read import read_boxes
 from rosgeo.vector.layers.write import check_columns, output_driver
 from rosgeo.vector.result import refuse_clashing_columns
@@ -38,6 +39,11 @@ class BoxLayer:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def columns(self) -> gpd.GeoDataFrame:
+        """The boxes with what is written of them as columns; an index that counts rows is none."""
+        return with_index(self.frame, self.rows)
 
     def of(self, chosen: BoolArray) -> BoxLayer:
         """Those of some rows (N,)."""
@@ -74,13 +80,12 @@ def read_box_layer(
     name = without_secrets(str(boxes)) if from_file else "the GeoDataFrame"
     frame = read_boxes(boxes, layer=layer, where=where)
     refuse_clashing_columns(frame, name)
-    # Of a layer the index counts rows, which is no column of it.
-    columns = frame.reset_index(drop=True) if from_file else frame
+    found = BoxLayer(frame, name, frame.index.to_numpy(dtype=np.int64) if from_file else np.arange(len(frame)))
     for output in outputs:
-        check_columns(columns, output)
+        check_columns(found.columns, output)
     if class_column is not None:
         _require_class(class_column, frame, name, outputs)
-    return BoxLayer(frame, name, frame.index.to_numpy(dtype=np.int64) if from_file else np.arange(len(frame)))
+    return found
 
 
 def _require_class(column: str, frame: gpd.GeoDataFrame, boxes_name: str, outputs: Sequence[str | Path]) -> None:

@@ -52,6 +52,10 @@ class Fitted:
     fields: list[dict[str, str]]
     lost: list[str]
 
+    def by_name(self) -> dict[str, tuple[Any, dict[str, str]]]:
+        """Values and metadata of each column."""
+        return {n: (c, f) for n, c, f in zip(self.names, self.columns, self.fields, strict=True)}
+
 
 class _Losses:
     """What columns lost, gathered by what it is."""
@@ -71,14 +75,20 @@ class _Losses:
         return [f"{what}{' ' if what == RENAMED else ': '}{', '.join(columns)}" for what, columns in ordered]
 
 
-def with_index(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+def with_index(frame: gpd.GeoDataFrame, rows: Iterable[int] | None = None) -> gpd.GeoDataFrame:
     """A frame whose index is in its columns: first under its names, or last as `ROW_IDS` where it has none and is not 0, 1, 2...
 
-    An index that counts rows as `rosgeo_id` does is in the result already.
+    Parameters
+    ----------
+    frame : GeoDataFrame (N rows)
+    rows : iterable of N int, optional
+        Numbers of the rows, which are no index of their own. Default: `rosgeo_id`, where there is one.
     """
     index = frame.index
     unnamed = index.nlevels == 1 and index.name is None
-    if unnamed and (_counts(index, range(len(frame))) or ("rosgeo_id" in frame.columns and _counts(index, frame["rosgeo_id"]))):
+    if rows is None and "rosgeo_id" in frame.columns:
+        rows = frame["rosgeo_id"]
+    if unnamed and (_counts(index, range(len(frame))) or (rows is not None and _counts(index, rows))):
         return frame.reset_index(drop=True)
     flat = frame.reset_index(drop=True)
     levels = [index.get_level_values(i) for i in range(index.nlevels)]
