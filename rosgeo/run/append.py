@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ import shapely
 from pyproj import CRS
 
 from rosgeo.addresses import without_secrets
-from rosgeo.errors import OptionError, OutputError
+from rosgeo.errors import FormatLossWarning, OptionError, OutputError
 from rosgeo.geometry.crs import crs_label
 from rosgeo.types import BoolArray, Boxes, FloatArray, RasterGrid
 from rosgeo.vector.layers.columns import unique_names, with_index
@@ -60,7 +61,7 @@ class ExistingResult:
 
     def lacks(self, frame: gpd.GeoDataFrame, boxes_px: Boxes, grid: RasterGrid) -> BoolArray:
         """Which rows (N,) of a layer, with their boxes in the pixel frame of a raster, this result does not hold; see `new_boxes`."""
-        return new_boxes(boxes_px.xyxy, self.boxes_px(grid), *row_labels(with_index(frame), self.result))
+        return new_boxes(boxes_px.xyxy, self.boxes_px(grid), *row_labels(frame, self.result))
 
     def in_crs(self, crs: CRS | None) -> gpd.GeoDataFrame:
         """The rows that are held; raises OptionError where they are in another CRS than new ones will be."""
@@ -192,11 +193,19 @@ def add_to(existing: ExistingResult, result: gpd.GeoDataFrame) -> gpd.GeoDataFra
     ------
     OptionError
         See `ExistingResult.require_columns`, which finds it before.
+
+    Warns
+    -----
+    FormatLossWarning
+        What it cannot hold as it is.
     """
     if not len(result):
         return existing.in_crs(result.crs)
     old = existing.in_crs(result.crs)
-    columns = joined_columns(old, with_index(result), str(existing.path))
+    columns, lost = joined_columns(old, with_index(result), str(existing.path))
+    if lost:
+        what = f"{existing.path}: a GeoPackage cannot hold all of the new rows as it is: {'; '.join(lost)}"
+        warnings.warn(what, FormatLossWarning, stacklevel=2)
     shapes = np.concatenate([old.geometry.to_numpy(), result.geometry.to_numpy()])
     name = unique_names([*columns.columns, result.geometry.name])[-1]
     joined = gpd.GeoDataFrame(columns, geometry=gpd.GeoSeries(shapes, index=columns.index, crs=old.crs, name=name))

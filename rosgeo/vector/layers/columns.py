@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rosgeo.vector.layers.shapefile import shapefile_column, short_names
-from rosgeo.vector.layers.times import GDAL_TIME, iso_text
+from rosgeo.vector.layers.times import GDAL_TIME, date_or_time, iso_text
 from rosgeo.vector.layers.values import Column, column_of, json_values, names_a_zone, python_values, text_of
 
 __all__ = ["FIELDS", "Fitted", "fit_for_gdal", "fit_for_json", "fit_for_parquet", "unique_names", "with_index"]
@@ -282,7 +282,11 @@ def fit_for_json(frame: gpd.GeoDataFrame, *, dates: bool) -> Fitted:
     for (old, series), name in zip(given, names, strict=True):
         column = column_of(series, str(old))
         values, lost = json_values(column)
-        for what in sorted(lost - ({"dates as text", "times as text"} if dates and column.form != "nested" else set())):
+        if dates and column.form in ("typed", "times"):
+            lost = lost - {"dates as text", "times as text"}
+            if pa.types.is_string(column.values.type) and column.form == "typed" and date_or_time(values) is not None:
+                lost.add("text that reads as dates")
+        for what in sorted(lost):
             losses.add(what, name)
         columns.append(values)
     return Fitted(names, columns, [{}] * len(names), losses.clauses())

@@ -18,7 +18,7 @@ __all__ = ["column_texts", "joined_columns"]
 _Columns = Mapping[str, tuple[pa.Array, dict[str, str]]]
 
 
-def joined_columns(held: gpd.GeoDataFrame, new: gpd.GeoDataFrame, where: str) -> pd.DataFrame:
+def joined_columns(held: gpd.GeoDataFrame, new: gpd.GeoDataFrame, where: str) -> tuple[pd.DataFrame, list[str]]:
     """The columns of a GeoPackage and of rows that are added to it, without the geometries.
 
     Parameters
@@ -34,6 +34,8 @@ def joined_columns(held: gpd.GeoDataFrame, new: gpd.GeoDataFrame, where: str) ->
     -------
     DataFrame (N + M rows)
         In the order of `held`, as `read_layer` would give it.
+    list of str
+        What the new rows' values are no longer, a clause each.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def joined_columns(held: gpd.GeoDataFrame, new: gpd.GeoDataFrame, where: str) ->
     frame = pd.DataFrame(dict(enumerate(columns.values())), index=range(len(held) + len(new))).set_axis(list(columns), axis=1)
     told = held.attrs.get(FIELDS)
     frame.attrs = {FIELDS: told} if told else {}
-    return frame
+    return frame, second.lost
 
 
 def _with_ids(own: Fitted, other: Fitted, rows: int) -> dict[str, tuple[pa.Array, dict[str, str]]]:

@@ -316,9 +316,21 @@ def _write_layer(
         pyogrio.write_arrow(
             table, path, driver=driver, geometry_name=geometry_column, geometry_type=kind, crs=_crs_text(crs), **options
         )
+    _require_columns(path, fitted.names)
     if driver == "GPKG":
         finish_geopackage(path, LAYER, geometry_column, record, prompts, no_crs=UNDEFINED_CARTESIAN, time=time)
     return fitted.lost
+
+
+def _require_columns(path: Path, names: Sequence[str]) -> None:
+    """Raise OutputError where a file has not the columns that were written: GDAL keeps quiet about rows too long for DBF."""
+    found = pyogrio.read_info(path, layer=LAYER if path.suffix.lower() == ".gpkg" else None)["fields"].tolist()
+    if found != list(names):
+        lost = [n for n in names if n not in found]
+        raise OutputError(
+            f"{len(lost)} of {len(names)} columns are not there when it is read back ({(lost or list(names))[0]}...): they are "
+            "too many or too long for the format; leave some out, or choose another one"
+        )
 
 
 def _of_one_kind(shapes: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], str]:
