@@ -113,16 +113,17 @@ def unique_names(names: Sequence[Any], *, by_case: bool = True, taken: Iterable[
     by_case : bool
         Names that differ by the case of letters alone are two.
     taken : iterable of str
-        Names that none may have.
+        Names that none may have, letter for letter.
     """
     fold = str if by_case else str.lower
     own = [str(n) for n in names]
-    used = {fold(t) for t in taken}
+    used: set[str] = set()
+    refused = frozenset(taken)
     given = {fold(n) for n in own}
     unique: list[str] = []
     for name in own:
         new, number = name, 1
-        while fold(new) in used or (number > 1 and fold(new) in given):
+        while new in refused or fold(new) in used or (number > 1 and fold(new) in given):
             number += 1
             new = f"{name}_{number}"
         used.add(fold(new))

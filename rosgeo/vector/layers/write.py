@@ -324,8 +324,11 @@ def _write_layer(
 
 def _require_columns(path: Path, names: Sequence[str]) -> None:
     """Raise OutputError where a file has not the columns that were written: GDAL keeps quiet about rows too long for DBF."""
-    found = pyogrio.read_info(path, layer=LAYER if path.suffix.lower() == ".gpkg" else None)["fields"].tolist()
-    if found != list(names):
+    try:
+        found = pyogrio.read_info(path, layer=LAYER if path.suffix.lower() == ".gpkg" else None)["fields"].tolist()
+    except Exception as error:  # as in `require_whole`
+        raise OSError("what was written cannot be read back; the disk may be full") from error
+    if names and found != list(names):  # without any, a Shapefile gets one of its own
         lost = [n for n in names if n not in found]
         raise OutputError(
             f"{len(lost)} of {len(names)} columns are not there when it is read back ({(lost or list(names))[0]}...): they are "
