@@ -347,7 +347,10 @@ def test_what_a_layer_says_of_a_column_stays(tmp_path: Path, write_raster: Write
     with closing(sqlite3.connect(path)) as database:
         database.executescript(
             """CREATE TABLE gpkg_data_columns (table_name TEXT, column_name TEXT, name TEXT, title TEXT, description TEXT, mime_type TEXT,
-            constraint_name TEXT); INSERT INTO gpkg_data_columns VALUES ('b', 'name', 'The name', NULL, 'As painted', NULL, NULL);
+            constraint_name TEXT); INSERT INTO gpkg_data_columns VALUES ('b', 'name', 'The name', NULL, 'As painted', NULL,
+            'names'); CREATE TABLE gpkg_data_column_constraints (constraint_name TEXT, constraint_type TEXT, value TEXT, min NUMERIC,
+            min_is_inclusive BOOLEAN, max NUMERIC, max_is_inclusive BOOLEAN, description TEXT);
+            INSERT INTO gpkg_data_column_constraints VALUES ('names', 'enum', 'a', NULL, NULL, NULL, NULL, 'an a');
             INSERT INTO gpkg_extensions VALUES ('gpkg_data_columns', NULL, 'gpkg_schema', 'http://www.geopackage.org/spec121/#extension_schema',
             'read-write');"""
         )
@@ -356,7 +359,14 @@ def test_what_a_layer_says_of_a_column_stays(tmp_path: Path, write_raster: Write
         told = database.execute(
             "SELECT table_name, column_name, name, description FROM gpkg_data_columns WHERE column_name = 'name'"
         ).fetchall()
+        domain = database.execute(
+            "SELECT value, c.description FROM gpkg_data_columns JOIN gpkg_data_column_constraints AS c USING (constraint_name)"
+        ).fetchall()
     assert told == [("masks", "name", "The name", "As painted")]
+    assert domain == [("a", "an a")]
+    assert (
+        pyogrio.read_arrow(tmp_path / "r.gpkg", layer="masks")[1].schema.field("name").metadata[b"GDAL:OGR:domain_name"] == b"names"
+    )
 
 
 def test_a_shapefile_that_does_not_tell_its_encoding(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pyogrio
 import shapely
 
 from rosgeo.vector.layers.columns import FIELDS, ROW_IDS, unique_names, with_index
+from rosgeo.vector.layers.domains import DOMAIN, DOMAIN_NAME, read_domain
 from rosgeo.vector.layers.geojson import read_properties
 from rosgeo.vector.layers.times import date_or_time, parse_times
 from rosgeo.vector.layers.values import Column, column_of
@@ -58,6 +59,9 @@ def read_layer(
     meta, table = _read(path, layer, where)
     fids = table.column(0).to_numpy()
     attributes, told = _attributes(table, meta)
+    for said in told.values():
+        domain = read_domain(path, said[DOMAIN_NAME]) if DOMAIN_NAME in said else None
+        said.update({} if domain is None else {DOMAIN: domain})
     document = read_properties(path)
     every = fids if where is None else _all_fids(path, layer)
     rows = np.arange(len(fids)) if where is None else pd.Index(every).get_indexer(fids)
@@ -170,7 +174,8 @@ def _json(text: str | None) -> Any:
 def _of_json(features: list[dict[str, Any]], rows: Any) -> dict[str, pd.Series]:
     """The attributes of GeoJSON as they stand there, for GDAL makes one type of each column."""
     names = dict.fromkeys(name for feature in features for name in feature)
-    return {name: _of_python([features[i].get(name) for i in rows], name) for name in names}
+    chosen = [features[i] for i in rows.tolist()]
+    return {name: _of_python([feature.get(name) for feature in chosen], name) for name in names}
 
 
 def _of_python(values: list[Any], name: str) -> pd.Series:

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rosgeo.vector.layers.domains import DOMAIN, DOMAIN_NAME
 from rosgeo.vector.layers.shapefile import shapefile_column, short_names
 from rosgeo.vector.layers.times import GDAL_TIME, date_or_time, iso_text
 from rosgeo.vector.layers.values import Column, column_of, json_values, names_a_zone, python_values, text_of
@@ -29,7 +30,7 @@ RENAMED = "renamed"
 _LARGEST = 2**63 - 1
 _JSON = {"ARROW:extension:name": "arrow.json", "ARROW:extension:metadata": ""}
 _TIME = {"GDAL:OGR:type": "DateTime"}
-_KEPT_FIELDS = ("GDAL:OGR:alternative_name", "GDAL:OGR:comment", "GDAL:OGR:width")
+_KEPT_FIELDS = ("GDAL:OGR:alternative_name", "GDAL:OGR:comment", "GDAL:OGR:width", DOMAIN, DOMAIN_NAME)
 
 
 @dataclass(frozen=True)

@@ -138,8 +138,18 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
 )
 
 
+_PLAIN_TYPES: dict[type, str] = {
+    bool: "bool", str: "text", int: "int", float: "float", Decimal: "decimal", bytes: "bytes", datetime: "datetime", date: "date", time: "time",
+}  # fmt: skip
+"""Types, and no subclasses, that need no making plain."""
+
+
 def _of_objects(values: list[Any]) -> Column:
     lost: set[str] = set()
+    types = set(map(type, values)) - {type(None)}
+    if types <= _PLAIN_TYPES.keys():  # nearly always, and much quicker
+        plain = [None if v != v else v for v in values] if float in types else values
+        return _of_kinds(plain, {_PLAIN_TYPES[t] for t in types if t is not float or any(isinstance(v, float) for v in plain)})
     plain = [_plain(v, row, lost) for row, v in enumerate(values)]
     kinds = {_kind(v) for v in plain if v is not None}
     column = _of_kinds(plain, kinds)

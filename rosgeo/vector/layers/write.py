@@ -25,6 +25,7 @@ from rosgeo.errors import FormatLossWarning, OutputError
 from rosgeo.vector.layers.arrow import read_layer
 from rosgeo.vector.layers.coco import Picture, write_coco
 from rosgeo.vector.layers.columns import fit_for_gdal, fit_for_json, fit_for_parquet, with_index
+from rosgeo.vector.layers.domains import DOMAIN, DOMAIN_NAME, write_domains
 from rosgeo.vector.layers.geojson import in_wgs84, write_geojson
 from rosgeo.vector.layers.gpkg import finish_geopackage
 from rosgeo.vector.layers.place import (
@@ -306,7 +307,8 @@ def _write_layer(
     shapes, kind = _of_one_kind(frame.geometry.to_numpy())
     # A Shapefile's polygon has any number of parts.
     kind = "Polygon" if driver == "ESRI Shapefile" else kind
-    fields = [pa.field(n, v.type, metadata=m) for n, v, m in zip(fitted.names, fitted.columns, fitted.fields, strict=True)]
+    told = [{k: text for k, text in f.items() if k not in (DOMAIN, DOMAIN_NAME)} for f in fitted.fields]
+    fields = [pa.field(n, v.type, metadata=m) for n, v, m in zip(fitted.names, fitted.columns, told, strict=True)]
     fields.append(pa.field(geometry_column, pa.binary(), metadata={"ARROW:extension:name": "geoarrow.wkb"}))
     table = pa.table([*fitted.columns, pa.array(shapely.to_wkb(shapes), pa.binary())], schema=pa.schema(fields))
     with warnings.catch_warnings():
@@ -319,6 +321,7 @@ def _write_layer(
     _require_columns(path, fitted.names)
     if driver == "GPKG":
         finish_geopackage(path, LAYER, geometry_column, record, prompts, no_crs=UNDEFINED_CARTESIAN, time=time)
+        write_domains(path, LAYER, {name: field for name, (_, field) in fitted.by_name().items()})
     return fitted.lost
 
 
