@@ -99,7 +99,8 @@ def _of_arrow(values: pa.Array) -> Column:
     if pa.types.is_dictionary(kind):
         return replace(_of_arrow(values.dictionary_decode()), lost="categories as their values")
     if pa.types.is_nested(kind):
-        return _nested(values.to_pylist(maps_as_pydicts="strict") if pa.types.is_map(kind) else values.to_pylist())
+        rows = values.to_pylist()
+        return _nested([None if v is None else dict(v) for v in rows] if pa.types.is_map(kind) else rows)
     if pa.types.is_null(kind):
         return Column(values.cast(pa.string()))
     return Column(values)
@@ -138,9 +139,7 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
 )
 
 
-_PLAIN_TYPES: dict[type, str] = {
-    bool: "bool", str: "text", int: "int", float: "float", Decimal: "decimal", bytes: "bytes", datetime: "datetime", date: "date", time: "time",
-}  # fmt: skip
+_PLAIN_TYPES: dict[type, str] = {t: kind for types, kind in _KINDS[:-2] for t in (types if isinstance(types, tuple) else (types,))}
 """Types, and no subclasses, that need no making plain."""
 
 
