@@ -37,10 +37,12 @@ _RANDOM = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_\-+/=.~%
 """A value that is a key whatever its name is: long, with letters and digits."""
 
 _END = r"\s'\"<>{}|\\^`"
-_USER_INFO = re.compile(rf"(?i)\b([a-z][a-z0-9+.\-]*://)[^/?#{_END}]*@")
+_START = r"(?:[a-z][a-z0-9+.\-]*://|\b(?:https?|ftp):/)"
+"""With one slash where a path was made of an address."""
+_USER_INFO = re.compile(rf"(?i)({_START})[^/?#{_END}]*@")
 _CUT_USER_INFO = re.compile(r"(?i)\b([a-z][a-z0-9+.\-]*://)[^/?#\s:@\[\]]+:(?!\d{1,5}$)[^/?#\s@]*$")
 """At the end of a text that was cut short: a password without the @ that ends it."""
-_QUERY = re.compile(rf"(?i)((?:[a-z][a-z0-9+.\-]*://|/vsi)[^?{_END}]*)\?([^{_END}]*?)(?=[.,:;)\]]*(?:[{_END}]|$))")
+_QUERY = re.compile(rf"(?i)((?:{_START}|/vsi)[^?{_END}]*)\?([^{_END}]*?)(?=[.,:;)\]]*(?:[{_END}]|$))")
 _FRAGMENT = re.compile(rf"(?i)([a-z][a-z0-9+.\-]*://[^#{_END}]*)#([^{_END}]*=[^{_END}]*)")
 _CONNECTION = re.compile(
     r"(?i)\b(?:PG|PostgreSQL|MySQL|MSSQL|ODBC|HANA|MONGODBV3|MONGODB|IDB|INGRES|WMS|WFS|WCS|NGW|PLMOSAIC|PLSCENES|CARTO|ES):"

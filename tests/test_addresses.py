@@ -20,6 +20,7 @@ from rosgeo.addresses import file_name, plain_record, without_secrets
         ("https://host/x?f=tif&access_token=SECRET", "https://host/x?f=tif"),
         ("https://host/x.tif#access_token=SECRET", "https://host/x.tif"),
         ("https://me:SE:CRET@host:8080/x.tif", "https://host:8080/x.tif"),
+        ("http:/me:SECRET@host/x.tif?sig=SECRET: no", "http:/host/x.tif: no"),
         ("ftp://SECRET@host/x.tif", "ftp://host/x.tif"),
         ("https://host/x.tif?SECRETSECRETSECRET1234567890", "https://host/x.tif"),
         ("/vsicurl/https://me:SECRET@host/x.tif?sig=SECRET", "/vsicurl/https://host/x.tif"),
