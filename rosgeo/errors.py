@@ -6,6 +6,10 @@ that a caller would reach for, so ``except ValueError`` and ``except RosgeoError
 
 from __future__ import annotations
 
+from typing import Any
+
+from rosgeo.addresses.secrets import plain_record, without_secrets
+
 __all__ = [
     "BoxesError",
     "CRSMismatchError",
@@ -38,7 +42,14 @@ __all__ = [
 
 
 class RosgeoError(Exception):
-    """Root of all errors that rosgeo raises on purpose."""
+    """Root of all errors that rosgeo raises on purpose. Its message holds no secret of an address, whoever wrote the text."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*plain_record(args))
+
+    def add_note(self, note: str, /) -> None:
+        """Add to the message."""
+        super().add_note(without_secrets(note))
 
 
 class UserInputError(RosgeoError):
@@ -106,7 +117,10 @@ class RunInterruptedError(RosgeoError, KeyboardInterrupt):
 
 
 class RosgeoWarning(UserWarning):
-    """Root of all warnings that rosgeo issues."""
+    """Root of all warnings that rosgeo issues. Its message holds no secret of an address."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*plain_record(args))
 
 
 class ComparisonWarning(RosgeoWarning):

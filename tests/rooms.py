@@ -47,12 +47,13 @@ def room(what: str, ours: str = "", others: str | None = None) -> Room:
     return Room(what, tuple(ours.split()), None if others is None else frozenset(others.split()))
 
 
-GROUND = ("errors", "types", "geometry", "files")
+GROUND = ("addresses", "errors", "types", "geometry", "files")
 """Every room may import these, as far as they are below it."""
 MAP = "numpy affine pyproj"  # what rosgeo.types is made of: whoever handles its values of the map may use them
 
 # From the ground up: a room imports rooms above it in this table, and of these only what its row names.
 ROOMS = {
+    "addresses": room("addresses without what opens them", "", ""),
     "errors": room("every exception and warning", "", ""),
     "types": room("the values that rooms hand to one another", "", MAP),
     "geometry": room("arithmetic of places: map <-> pixel, windows, the plan; no files, no torch", "", f"{MAP} shapely"),
@@ -65,7 +66,7 @@ ROOMS = {
     "vector": room(
         "layers in files (layers/), and the geometry of outlines: masks to polygons",
         "",
-        f"{MAP} geopandas pandas shapely pyogrio rasterio.features contourpy antimeridian",
+        f"{MAP} geopandas pandas pyarrow shapely pyogrio rasterio.features contourpy antimeridian",
     ),
     "clips": room("a clip as a sequence of rasters", "raster", f"{MAP} rasterio av"),
     "tracks": room(

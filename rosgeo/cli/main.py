@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from rosgeo import __version__
+from rosgeo.addresses.secrets import without_secrets
 from rosgeo.cli.compare import compare_command
 from rosgeo.cli.completion import completion_command
 from rosgeo.cli.convert import convert_group
@@ -45,7 +46,7 @@ class _Main(Group):
             sys.exit(130)
         except Exception as error:
             if debug:
-                traceback.print_exc()
+                click.echo(without_secrets(traceback.format_exc()), err=True)
             _fail(error)
 
 
@@ -55,10 +56,16 @@ def _fail(error: Exception) -> None:
     if isinstance(error, RosgeoError):
         click.echo(f"Error: {str(error).removesuffix('.') if notes else error}{notes}", err=True)
         sys.exit(2 if isinstance(error, UserInputError) else 1)
-    text = " ".join(str(error).split()) or "no message"
+    text = without_secrets(" ".join(str(error).split())) or "no message"
     version = f"(rosgeo {__version__}; run rosgeo --debug ... for the traceback)"
     click.echo(f"Error: {type(error).__name__}: {text} {version}{notes}", err=True)
     sys.exit(1)
+
+
+def _no_secrets(record: logging.LogRecord) -> bool:
+    """A filter of log records that takes secrets of addresses out of each."""
+    record.msg, record.args = without_secrets(record.getMessage()), ()
+    return True
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
@@ -80,6 +87,8 @@ def main(verbose: bool, debug: bool) -> None:
     """  # noqa: D301 - the \\b is click's own mark, a backspace
     logging.basicConfig(level=logging.INFO if verbose or debug else logging.ERROR, format="%(name)s: %(message)s")
     logging.getLogger("rasterio").setLevel(logging.CRITICAL)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_no_secrets)
     warnings.showwarning = _show_warning
 
 

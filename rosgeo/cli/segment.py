@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from rosgeo.addresses.secrets import without_secrets
 from rosgeo.cli.help import Section, command, option
 from rosgeo.cli.options import (
     FILE,
@@ -163,7 +164,8 @@ def segment_command(
     """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.cli.beside import Beside
     from rosgeo.cli.cluster import cluster_client
-    from rosgeo.files import stem_of, written_alone
+    from rosgeo.files.locks import written_alone
+    from rosgeo.files.names import stem_of
     from rosgeo.raster.collection import expand_scenes
     from rosgeo.run.pipeline import segment_run
 
@@ -178,7 +180,7 @@ def segment_command(
             click.echo(json.dumps(figures) if as_json else _estimate(figures))
         return
     # A folder or a collection gives the result its name; of several files the first does.
-    targets = list(output) or [f"{stem_of(scenes[0])}_masks.gpkg"]
+    targets = list(output) or [f"{stem_of(without_secrets(scenes[0]))}_masks.gpkg"]
     beside = Beside(targets, mask_raster, mask_values, preview, stac, scene_time)
     beside.check(expanded, boxes, overwrite=overwrite)
     with written_alone(beside.titled.values()):

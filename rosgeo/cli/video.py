@@ -190,7 +190,7 @@ def video_command(
         --georef homography.json --davis masks
     """  # noqa: D301 - the \\b is click's own mark, a backspace
     from rosgeo.cli.cluster import cluster_client
-    from rosgeo.files import written_alone
+    from rosgeo.files.locks import written_alone
     from rosgeo.video.pipeline import segment_video_run
 
     options, video = segment_options({**choices, **_NOT_HERE}), _video_options(choices)
@@ -224,7 +224,7 @@ def video_command(
 
 def _stem(frames: str) -> str:
     """The name of a clip for its default output."""
-    from rosgeo.files import legal_name, stem_of
+    from rosgeo.files.names import legal_name, stem_of
 
     path = Path(frames)
     if path.is_dir() or not (path.is_file() or "://" in frames):

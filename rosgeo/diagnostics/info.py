@@ -13,6 +13,7 @@ import pyogrio
 import rasterio
 from pyogrio.errors import DataLayerError, DataSourceError
 
+from rosgeo.addresses.secrets import without_secrets
 from rosgeo.errors import InputFileNotFoundError, RasterError, UserInputError
 from rosgeo.geometry.crs import crs_label
 from rosgeo.geometry.mapping import AffineMapping, pixel_size_map
@@ -80,7 +81,7 @@ def describe(path: str | Path) -> Facts:
     for attempt in attempts:
         facts = attempt(name)
         if facts is not None:
-            return {"file": name, "bytes": Path(name).stat().st_size if Path(name).is_file() else None, **facts}
+            return {"file": without_secrets(name), "bytes": Path(name).stat().st_size if Path(name).is_file() else None, **facts}
     raise UserInputError(
         f"{name} is nothing that rosgeo knows: no raster or layer that GDAL opens, no result, STAC item, model or adapter"
     )

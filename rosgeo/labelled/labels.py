@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rosgeo.addresses.secrets import file_name
 from rosgeo.errors import InputFileNotFoundError, OptionError, TrainingDataError
 from rosgeo.labelled.config import DataSource
 from rosgeo.labelled.data import LabelledObject, RasterPixels
@@ -52,6 +53,7 @@ def read_labels(source: DataSource, column: str | None = None) -> tuple[list[Lab
         from rosgeo.raster.source import open_source
         from rosgeo.raster.upright import upright_source
         from rosgeo.vector.layers.read import read_boxes
+        from rosgeo.vector.layers.values import class_names
     except ModuleNotFoundError as error:
         raise TrainingDataError(
             f"{source.raster}: a source of kind raster needs the package {error.name}, which is not here"
@@ -66,8 +68,8 @@ def read_labels(source: DataSource, column: str | None = None) -> tuple[list[Lab
         if name is not None and name not in frame.columns:
             columns = ", ".join(str(c) for c in frame.columns if c != frame.geometry.name)
             raise OptionError(f"{source.labels} has no column {name!r}; it has: {columns or 'none'}")
-    classes = ["object"] * len(frame) if source.class_column is None else [str(v) for v in frame[source.class_column]]
-    groups = [""] * len(frame) if column is None else [str(v) for v in frame[column]]
+    classes = ["object"] * len(frame) if source.class_column is None else class_names(frame[source.class_column])
+    groups = [""] * len(frame) if column is None else class_names(frame[column], "")
     pixels = RasterPixels(source.raster, parse_bands(source.bands), source.stretch)
     with open_source(source.raster) as opened:
         raster = upright_source(opened)
@@ -84,7 +86,7 @@ def read_labels(source: DataSource, column: str | None = None) -> tuple[list[Lab
             width=width,
             rings=outlines[row],
             category=classes[row],
-            source=Path(source.raster).stem,
+            source=Path(file_name(source.raster)).stem,
             box=boxes[row],
             raster=pixels,
             group=groups[row],

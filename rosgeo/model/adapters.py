@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rosgeo.errors import ModelError
-from rosgeo.files import whole_file
+from rosgeo.files.places import whole_file
 from rosgeo.model.checkpoint import LoadedModel, adjusted, sha256_of, tensors_digest
 from rosgeo.model.foreign import describe_tensors, read_tensors
 from rosgeo.model.lora import LoraOptions, adapter_of, add_lora, load_peft

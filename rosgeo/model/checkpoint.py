@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rosgeo.errors import InputFileNotFoundError, ModelError, OptionError
-from rosgeo.files import whole_file
+from rosgeo.files.places import whole_file
 from rosgeo.model.foreign import Foreign, Tensors, read_foreign, read_tensors
 from rosgeo.model.lora import LoraOptions, adapter_of, add_lora, merge_lora
 from rosgeo.model.network import ModelConfig, RosSam

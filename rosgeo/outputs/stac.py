@@ -17,6 +17,7 @@ import rasterio
 import shapely
 from rasterio.errors import NotGeoreferencedWarning
 
+from rosgeo.addresses.secrets import file_name, without_secrets
 from rosgeo.errors import OptionError, OutputError
 from rosgeo.geometry.boxes import transform_points
 from rosgeo.geometry.crs import is_local
@@ -196,7 +197,7 @@ def stac_item(
     """
     footprint = _footprint(grid)
     properties = {
-        "title": f"Outlines of objects in {Path(scene).name}",
+        "title": f"Outlines of objects in {file_name(scene)}",
         **times,
         "created": record["finished"],
         **_projection(grid),
@@ -212,7 +213,7 @@ def stac_item(
         "id": name,
         "geometry": None if footprint is None else shapely.geometry.mapping(footprint),
         "properties": properties,
-        "links": [{"rel": "via", "href": _href(scene, folder), "title": "The scene"}],
+        "links": [{"rel": "via", "href": without_secrets(_href(scene, folder)), "title": "The scene"}],
         "assets": _assets(folder, outlines, mask_raster, preview),
     }
     if footprint is not None:

@@ -21,6 +21,7 @@ from rasterio.env import getenv, hasenv
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
+from rosgeo.addresses.secrets import without_secrets
 from rosgeo.errors import InputFileNotFoundError, RasterError
 from rosgeo.geometry.mapping import PICTURE_MAPPING, AffineMapping, mapping_from_gcps
 from rosgeo.raster.lazy import pixels_of
@@ -82,7 +83,7 @@ class RasterioSource:
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
-        self.name = str(dataset.name)
+        self.name = without_secrets(str(dataset.name))
         self.count = int(dataset.count)
         self.dtypes = tuple(str(t) for t in dataset.dtypes)
         self.colours = tuple(c.name for c in dataset.colorinterp)
@@ -376,4 +377,5 @@ def _bounded_cache() -> Iterator[None]:
 
 
 def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+    # Before it is cut, so that no half of a password is left.
+    return without_secrets(" ".join(str(error).split()))[:300]

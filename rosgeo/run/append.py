@@ -13,12 +13,16 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from pyproj import CRS
 
-from rosgeo.errors import ColumnsWarning, OptionError, OutputError
+from rosgeo.addresses.secrets import without_secrets
+from rosgeo.errors import ColumnsWarning, FormatLossWarning, OptionError, OutputError
 from rosgeo.geometry.crs import crs_label
 from rosgeo.types import BoolArray, Boxes, FloatArray, IntArray, RasterGrid
+from rosgeo.vector.layers.columns import unique_names, with_index
 from rosgeo.vector.layers.database import held_alone
 from rosgeo.vector.layers.gpkg import PROMPTS_LAYER
+from rosgeo.vector.layers.join import column_texts, joined_columns
 from rosgeo.vector.layers.place import Stamp, stamp_of
 from rosgeo.vector.layers.write import read_record, read_written
 from rosgeo.vector.result import RESULT_COLUMNS, SCENE_COLUMN
@@ -74,18 +78,31 @@ class ExistingResult:
 
     def lacks(self, frame: gpd.GeoDataFrame, boxes_px: Boxes, grid: RasterGrid) -> BoolArray:
         """Which rows of a layer, with their boxes in the pixel frame of a raster, this result does not hold; see `new_boxes`."""
-        # A column that was added to the result tells nothing of the boxes.
-        shared = [c for c in frame.columns if c in self.result.columns and c != self.result.geometry.name]
-        held = self.result[[*shared, self.result.geometry.name]]
+        mine, theirs = row_labels(frame, self.result)
         labels = np.full(len(self.prompts), _NO_LABEL, dtype=object)
         paired = self.prompt_of_row >= 0
-        labels[self.prompt_of_row[paired]] = np.array([*row_labels(held), ""], dtype=object)[:-1][paired]
-        mine = frame[[*shared, frame.geometry.name]] if frame.geometry.name not in shared else frame[shared]
-        return new_boxes(boxes_px.xyxy, self.boxes_px(grid), row_labels(mine), labels.tolist())
+        labels[self.prompt_of_row[paired]] = np.array([*theirs, ""], dtype=object)[:-1][paired]
+        return new_boxes(boxes_px.xyxy, self.boxes_px(grid), mine, labels.tolist())
+
+    def in_crs(self, crs: CRS | None) -> gpd.GeoDataFrame:
+        """The rows that are held; raises OptionError where they are in another CRS than new ones will be."""
+        if crs is None:
+            # The name that a GeoPackage has for coordinates in pixels.
+            return self.result.set_crs(None, allow_override=True)
+        if self.result.crs != crs:
+            raise OptionError(
+                f"--append: {self.path} is in {crs_label(self.result.crs)}, the new rows in {crs_label(crs)}; see --crs"
+            )
+        return self.result
+
+    def require_columns(self, frame: gpd.GeoDataFrame) -> None:
+        """Raise OptionError where the result lacks columns of new boxes, or has them of another kind."""
+        own = (*RESULT_COLUMNS, SCENE_COLUMN)
+        joined_columns(self.result.drop(columns=[c for c in own if c in self.result.columns]), frame, str(self.path))
 
     def require_same(self, facts: dict[str, Any], scene: str) -> None:
         """Raise OptionError, with what changed, where a run would not give the rows that this result holds."""
-        scenes = (str(self.record.get("inputs", {}).get("scene")), scene)
+        scenes = (without_secrets(str(self.record.get("inputs", {}).get("scene"))), without_secrets(scene))
         # The same file by another name is the same scene.
         same = all(Path(s).exists() for s in scenes) and Path(scenes[0]).samefile(scenes[1])
         old, new = ({"scene": scenes[0] if same else s, **_deciding(f)} for s, f in zip(scenes, (self.record, facts), strict=True))
@@ -220,7 +237,9 @@ def new_boxes(
     corners, held_corners = (shapely.points(b[r, :2]) for b, r in ((boxes_px, rows), (existing_px, held_rows)))
     pairs = shapely.STRtree(held_corners).query(corners, predicate="dwithin", distance=2 * _SAME_BOX_PX)
     taken: set[int] = set()
-    for mine, theirs in zip(*pairs.tolist(), strict=True):
+    # Of boxes in one place, those come first that are also told alike (by their ids, where they have any).
+    alike = [bool(labels) and labels[int(rows[m])] == held_labels[int(held_rows[t])] for m, t in pairs.T.tolist()]
+    for mine, theirs in pairs.T[np.argsort(np.logical_not(alike), kind="stable")].tolist():
         row, held_row = rows[mine], held_rows[theirs]
         same = np.abs(boxes_px[row] - existing_px[held_row]).max() <= _SAME_BOX_PX
         if same and new[row] and theirs not in taken:
@@ -229,65 +248,45 @@ def new_boxes(
     return new
 
 
-def row_labels(frame: gpd.GeoDataFrame) -> list[str]:
-    """A text for each row that tells of its columns but rosgeo's and the geometry, whatever type a file gave them."""
-    columns = sorted(str(c) for c in frame.columns if c != frame.geometry.name and str(c) not in (*RESULT_COLUMNS, SCENE_COLUMN))
-    return (
-        ["; ".join(_as_text(value) for value in row) for row in frame[columns].itertuples(index=False)]
-        if columns
-        else [""] * len(frame)
-    )
-
-
-def _as_text(value: Any) -> str:
-    if pd.api.types.is_scalar(value) and pd.isna(value):
-        return ""
-    return str(float(value)) if isinstance(value, int | float | np.integer | np.floating) else str(value)
+def row_labels(frame: gpd.GeoDataFrame, held: gpd.GeoDataFrame) -> tuple[list[str], list[str]]:
+    """A text for each row of new boxes, and of those that are held: of the columns that both have, but rosgeo's and the geometry."""
+    mine, theirs = (column_texts(f, (*RESULT_COLUMNS, SCENE_COLUMN)) for f in (frame, held))
+    common = [name for name in mine if name in theirs]
+    if not common:
+        return [""] * len(frame), [""] * len(held)
+    first, second = ([repr(row) for row in zip(*(texts[n] for n in common), strict=True)] for texts in (mine, theirs))
+    return first, second
 
 
 def add_to(existing: ExistingResult, result: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """The rows that are held and those of a new result, in this order.
+    """The rows that are held and those of a new result, in this order, as a GeoPackage holds them.
 
     Columns that the result was given since it was written are empty in new rows.
 
     Raises
     ------
     OptionError
-        The new rows have columns that the result lacks, or another CRS.
+        See `ExistingResult.require_columns`, which finds it before.
 
     Warns
     -----
     ColumnsWarning
         The new rows lack columns.
+    FormatLossWarning
+        What it cannot hold as it is.
     """
-    old = existing.result
-    if result.crs is None:
-        # The name that a GeoPackage has for coordinates in pixels.
-        old = old.set_crs(None, allow_override=True)
-    elif old.crs != result.crs:
-        raise OptionError(
-            f"--append: {existing.path} is in {crs_label(old.crs)}, the new rows in {crs_label(result.crs)}; see --crs"
-        )
-    name = result.geometry.name
-    old = old if old.geometry.name == name else old.rename_geometry(name)
-    missing = [str(c) for c in old.columns if c not in result.columns]
-    more = [str(c) for c in result.columns if c not in old.columns]
-    if more:
-        found = "; ".join(f"{what} {', '.join(names)}" for what, names in (("lack", missing), ("also have", more)) if names)
-        raise OptionError(
-            f"--append: the new boxes {found}, unlike those of {existing.path}; give them the same columns, or name another output"
-        )
+    old = existing.in_crs(result.crs)
     if not len(result):
         return old
+    columns, lost, missing = joined_columns(old, with_index(result), str(existing.path))
     if missing:
         text = f"the new boxes have no column {', '.join(missing)}, which {existing.path} has; it is empty in their rows"
         warnings.warn(text, ColumnsWarning, stacklevel=2)
-    # Whole numbers and truths with gaps stay what they are.
-    gaps = {c: _WITH_GAPS[old[c].dtype.kind] for c in missing if old[c].dtype.kind in _WITH_GAPS}
-    new = result.reindex(columns=old.columns).astype(gaps)
-    joined = pd.concat([old.astype(gaps), new], ignore_index=True)
-    return gpd.GeoDataFrame(joined, geometry=name, crs=old.crs)
-
-
-_WITH_GAPS = {"i": "Int64", "u": "UInt64", "b": "boolean"}
-"""Types of pandas that hold missing values, by the kind of the type that does not."""
+    if lost:
+        what = f"{existing.path}: a GeoPackage cannot hold all of the new rows as it is: {'; '.join(lost)}"
+        warnings.warn(what, FormatLossWarning, stacklevel=2)
+    shapes = np.concatenate([old.geometry.to_numpy(), result.geometry.to_numpy()])
+    name = unique_names([*columns.columns, result.geometry.name])[-1]
+    joined = gpd.GeoDataFrame(columns, geometry=gpd.GeoSeries(shapes, index=columns.index, crs=old.crs, name=name))
+    joined.attrs = columns.attrs
+    return joined

@@ -16,7 +16,8 @@ from typing import Any, BinaryIO, get_args
 import shapely
 
 from rosgeo.errors import OutputError, ResumeError
-from rosgeo.files import hidden_beside, sync_folder
+from rosgeo.files.names import hidden_beside
+from rosgeo.files.places import sync_folder
 from rosgeo.types import Status
 from rosgeo.vector.result import ObjectResult
 

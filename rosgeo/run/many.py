@@ -25,7 +25,7 @@ from rosgeo.geometry.crs import parse_crs
 from rosgeo.inference.predict import Segmenter
 from rosgeo.raster.bands import Stretch
 from rosgeo.raster.mosaic import SceneHeader, join_scenes, read_header
-from rosgeo.run.append import ExistingResult, add_to, new_boxes, row_labels
+from rosgeo.run.append import ExistingResult, add_to
 from rosgeo.run.executors import Progress, ProgressCounter, cluster_work, collect, run_local
 from rosgeo.run.journal import Journal, resume_hint
 from rosgeo.run.options import SegmentOptions
@@ -116,9 +116,11 @@ def prepare_scenes(
     ready = _planned(headers, layer, options, out_crs)
     if existing is None:
         return ready
+    existing.in_crs(out_crs or ready.base.crs)
+    existing.require_columns(layer.columns)
     # The boxes alone tell which are held: those of the rest are planned without them.
-    xyxy = _in_frame(ready.prompts_map, ready.base)
-    new = new_boxes(xyxy, existing.boxes_px(ready.base), row_labels(layer.frame), row_labels(existing.result))
+    boxes_px = Boxes(_in_frame(ready.prompts_map, ready.base), np.arange(len(layer)), "pixel")
+    new = existing.lacks(layer.columns, boxes_px, ready.base)
     return ready if new.all() else _planned(headers, layer.of(new), options, out_crs)
 
 
@@ -192,9 +194,6 @@ def segment_scenes(
     _require_no_coco(outputs)
     headers = [read_header(scene) for scene in scenes]
     ready = prepare_scenes(headers, boxes, options, outputs, existing, target.class_column)
-    if existing is not None:
-        # As many rows as there are not: whether new ones fit is known from their columns and CRS.
-        add_to(existing, _no_rows(ready))
     segmenter = segmenter or open_segmenter(options)
     facts = _facts(ready, options, segmenter)
     described = f"{len(headers)} scenes"
@@ -226,13 +225,6 @@ def segment_scenes(
         journal.remove()
     upright = any(view.upright for view in ready.views)
     return SegmentRun(result, record, ready.boxes_px, "map" if upright else "raster")
-
-
-def _no_rows(ready: PreparedScenes) -> gpd.GeoDataFrame:
-    """The result of none of the boxes."""
-    result = assemble_result(ready.layer.frame.iloc[:0], [], ready.base.crs, "", out_crs=ready.out_crs)
-    result[SCENE_COLUMN] = pd.Series([], index=result.index, dtype=object)
-    return result
 
 
 def _require_no_coco(outputs: Sequence[Path]) -> None:

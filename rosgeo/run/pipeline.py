@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from rosgeo.addresses.secrets import file_name
 from rosgeo.errors import RunInterruptedError
 from rosgeo.geometry.plan import Plan
 from rosgeo.inference.predict import Segmenter
@@ -289,12 +290,9 @@ def _segment_scene(
     (scene,) = scenes
     outputs, existing = target.outputs, target.existing
     with open_source(scene) as opened:
-        picture = Picture(Path(opened.name).name, opened.grid, target.class_column)
+        picture = Picture(file_name(opened.name), opened.grid, target.class_column)
         ready = prepare(opened, boxes, options, outputs, existing, target.class_column)
         layer, prompts, reader, source = ready.layer, ready.prompts, ready.reader, ready.prompts.source
-        if existing is not None:
-            # As many rows as there are not: whether new ones fit is known from their columns and CRS.
-            add_to(existing, assemble_result(layer.frame.iloc[:0], [], source.grid.crs, "", out_crs=ready.out_crs))
         segmenter = segmenter or open_segmenter(options)
         facts = describe_run(options, segmenter, reader.bands, reader.stretch, prompts.axes)
         if existing is not None:

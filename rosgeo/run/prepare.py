@@ -104,7 +104,9 @@ def prepare(
         resample=options.crop.mode == "auto" and options.outline.outline == "smooth",
     )
     if existing is not None:
-        new = existing.lacks(layer.frame, prompts.boxes_px, prompts.source.grid)
+        existing.in_crs(out_crs or source.grid.crs)
+        existing.require_columns(layer.columns)
+        new = existing.lacks(layer.columns, prompts.boxes_px, prompts.source.grid)
         layer, prompts = layer.of(new), prompts.of(new)
     plan = make_plan(prompts.boxes_px, prompts.usable, prompts.source.grid.shape, options.crop)
     reader = open_reader(prompts.source, bands=options.bands, stretch=rule, padding_rgb=PADDING_RGB)

@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rosgeo.addresses.secrets import plain_record
+
 if TYPE_CHECKING:
     import geopandas as gpd
 
@@ -39,10 +41,10 @@ def package_versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str]:
 
 
 def run_record(*, seconds: float, **facts: Any) -> dict[str, Any]:
-    """The record: versions, `facts`, how long it took and when it ended (UTC). Plain values for JSON."""
+    """The record: versions, `facts`, how long it took and when it ended (UTC). Plain values for JSON, without secrets."""
     return {
         "versions": package_versions(),
-        **facts,
+        **plain_record(facts),
         "seconds": round(seconds, 3),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
@@ -63,7 +65,7 @@ def fingerprint(place: dict[str, Any], facts: dict[str, Any]) -> dict[str, str]:
     """`place` and those of `describe_run` that decide a run's results, as text by name."""
     fixed = {key: value for key, value in facts.items() if key not in ("options", "device")}
     options = {f"option {key}": value for key, value in facts["options"].items() if key not in ("batch_size", "device")}
-    return {key: json.dumps(value, default=str) for key, value in {**place, **fixed, **options}.items()}
+    return {key: json.dumps(plain_record(value), default=str) for key, value in {**place, **fixed, **options}.items()}
 
 
 def describe_run(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rosgeo.errors import OptionError
-from rosgeo.files import written_alone
+from rosgeo.files.locks import written_alone
 from rosgeo.inference.predict import Segmenter
 from rosgeo.model.registry import open_model
 from rosgeo.run.append import ExistingResult, read_existing_result

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rosgeo.errors import ConfigError, TrainingDataError
-from rosgeo.files import whole_file
+from rosgeo.files.places import whole_file
 from rosgeo.labelled.data import LabelledObject
 from rosgeo.model.adapters import encoder_digest
 from rosgeo.model.network import RosSam

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from rosgeo.errors import OptionError, OutputError
-from rosgeo.files import written_alone
+from rosgeo.files.locks import written_alone
 from rosgeo.inference.device import choose_device, choose_precision
 from rosgeo.labelled.sources import TrainingData, read_data
 from rosgeo.model.adapters import save_adapter

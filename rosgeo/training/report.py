@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from rosgeo.files import whole_file
+from rosgeo.files.places import whole_file
 from rosgeo.types import BoolArray, UInt8Array
 
 __all__ = ["RunLog", "draw_curves", "draw_sheet", "overlay"]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rosgeo.errors import OutputError, TrainingDataError
-from rosgeo.files import whole_file
+from rosgeo.files.places import whole_file
 from rosgeo.labelled.config import DataSource
 from rosgeo.model.network import RosSam
 from rosgeo.training.config import CachedStage, LiveStage, TrainConfig

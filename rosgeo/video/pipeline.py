@@ -21,7 +21,7 @@ import numpy as np
 from rosgeo.clips.frames import FrameSequence
 from rosgeo.clips.values import ClipFrame
 from rosgeo.errors import FrameWarning, OptionError, RasterError, RunInterruptedError
-from rosgeo.files import written_alone
+from rosgeo.files.locks import written_alone
 from rosgeo.inference.predict import Segmenter
 from rosgeo.run.executors import Progress, ProgressCounter, cluster_work, collect, run_local
 from rosgeo.run.journal import Journal, resume_hint

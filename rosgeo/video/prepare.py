@@ -172,7 +172,7 @@ def prepare_video(
         with opened.source(next(i for i in range(len(opened)) if i not in opened.unreadable)) as source:
             require_reachable(source, out_crs)
     if output is not None:
-        check_columns(_as_frame(table.head(3), index[:3], opened), output)
+        check_columns(_as_frame(table, index, opened), output)
     _warn(opened, read, table, index)
     tiles, skipped = _plan(opened, boxes_px, index, options)
     return PreparedVideo(opened, table, boxes_px, index, tiles, skipped, numbers, read, out_crs)

@@ -54,7 +54,7 @@ def read(path: str) -> gpd.GeoDataFrame:
 def test_a_row_for_every_row_in_order(site: Site, name: str | None) -> None:
     done(site.run("scene.tif", "boxes.gpkg", *(["-o", name] if name else [])))
     frame = read(name or "scene_masks.gpkg")
-    assert [c for c in frame.columns if c != "geometry"] == ["name", "number", *OURS]
+    assert [c for c in frame.columns if c != "geometry"] == ["name", "number", "boxes_fid", *OURS]
     assert list(frame.name) == list("abcde")
     assert list(frame.number) == list(range(5))
     assert list(frame.rosgeo_id) == list(range(5))
@@ -163,13 +163,15 @@ def test_awkward_column_names_come_back(site: Site, columns: list[str], ending: 
 
 
 def test_columns_that_differ_in_case_only(site: Site) -> None:
-    """A GeoPackage cannot hold them."""
+    """A GeoPackage cannot hold them as they are."""
     frame = px_boxes([BOX], TRANSFORM, UTM)
     frame["Name"], frame["name"] = ["A"], ["a"]
     frame.to_parquet("case.parquet")
     done(site.run("scene.tif", "case.parquet", "-o", "case_out.parquet"))
     assert list(read("case_out.parquet")[["Name", "name"]].iloc[0]) == ["A", "a"]
-    assert "case" in site.refuse("scene.tif", "case.parquet", words=("name", ".parquet"))
+    run = site.run("scene.tif", "case.parquet", "-o", "case_out.gpkg")
+    assert "a GeoPackage cannot hold all as it is: renamed name to name_2" in run.stderr
+    assert list(read("case_out.gpkg")[["Name", "name_2"]].iloc[0]) == ["A", "a"]
 
 
 def test_spaces_and_letters_of_other_scripts(site: Site, write_raster: WriteRaster) -> None:

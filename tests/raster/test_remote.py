@@ -7,11 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 import numpy as np
 import pytest
-from rosgeo.errors import RasterError
+from rosgeo.errors import RasterError, RunInterruptedError
+from rosgeo.outputs.mask_raster import write_mask_raster
+from rosgeo.outputs.stac import write_stac
 from rosgeo.run.options import SegmentOptions
 from rosgeo.run.pipeline import segment_run
 
@@ -33,10 +36,11 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(True)
 
     def answer(self, body):
-        ranges = self.path == "/parts/scene.tif"
-        if self.path == "/sent":
+        path = self.path.partition("?")[0]
+        ranges = path == "/parts/scene.tif"
+        if path == "/sent":
             part = json.dumps(sum(sent)).encode()
-        elif self.path.endswith("/scene.tif"):
+        elif path.endswith("/scene.tif"):
             part = content
         else:
             return self.send_error(404)
@@ -100,3 +104,55 @@ def test_a_server_that_sends_no_parts_is_an_error_in_one_line(server: tuple[str,
     with pytest.raises(RasterError, match="Range downloading not supported") as raised:
         segment_run(f"{server[0]}/whole/scene.tif", boxes, SegmentOptions(), segmenter=EllipseSegmenter())  # type: ignore[arg-type]
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.filterwarnings("ignore::rosgeo.errors.FormatLossWarning")
+def test_nothing_that_is_written_holds_the_key_and_a_fresh_one_goes_on(server: tuple[str, Path], tmp_path: Path) -> None:
+    base, _ = server
+    address = (
+        base.replace("http://", "http://me:SECRET1@")
+        + "/parts/scene.tif?sp=rl&se=2026&sig=SECRET2&X-Amz-Signature=SECRET3&token=SECRET4"
+    )
+    folder = tmp_path / "out"
+    folder.mkdir()
+    outputs = [folder / f"r.{suffix}" for suffix in ("gpkg", "parquet", "geojson", "fgb", "shp", "json")]
+    boxes = px_boxes([(10 + 30 * i, 10, 30 + 30 * i, 30) for i in range(3)], NORTH_UP, "EPSG:32633", n=range(3))
+    run = segment_run(address, boxes.iloc[:1], SegmentOptions(), output=outputs, segmenter=EllipseSegmenter())  # type: ignore[arg-type]
+    assert run.record["inputs"]["scene"] == f"{base}/parts/scene.tif"
+    write_mask_raster(address, run.result, folder / "m.tif", record=run.record)
+    write_stac(folder / "r.stac.json", address, run.record, outlines=[str(outputs[0])], scene_time="2024-05-01")
+    assert [p.name for p in folder.iterdir() if b"SECRET" in p.read_bytes()] == []
+    item = json.loads((folder / "r.stac.json").read_text())
+    assert item["links"][0]["href"] == f"{base}/parts/scene.tif"
+    assert item["properties"]["title"] == "Outlines of objects in scene.tif"
+    fresh = f"{base}/parts/scene.tif?sp=rl&se=2027&sig=SECRET5"
+    again = segment_run(fresh, boxes.iloc[:2], SegmentOptions(), output=outputs[0], segmenter=EllipseSegmenter(), append=True)  # type: ignore[arg-type]
+    assert again.record["added"] == 1
+    output = folder / "s.gpkg"
+    many = px_boxes(
+        [(10 + 9 * (i % 100), 10 + 9 * (i // 100), 18 + 9 * (i % 100), 18 + 9 * (i // 100)) for i in range(400)],
+        NORTH_UP,
+        "EPSG:32633",
+    )
+
+    class Stopping(EllipseSegmenter):
+        def segment(self, crops: Any) -> Any:
+            for i, mask in enumerate(super().segment(crops)):
+                if i == 300:
+                    raise KeyboardInterrupt
+                yield mask
+
+    with pytest.raises(RunInterruptedError):
+        segment_run(address, many, SegmentOptions(), output=output, segmenter=Stopping())  # type: ignore[arg-type]
+    (journal,) = folder.glob(".*journal")
+    assert b"SECRET" not in journal.read_bytes()
+    assert len(segment_run(fresh, many, SegmentOptions(), output=output, segmenter=EllipseSegmenter(), resume=True).result) == 400  # type: ignore[arg-type]
+    with pytest.raises(RasterError) as caught:
+        segment_run(
+            f"{base.replace('http://', 'http://me:SECRET@')}/none.tif?sig=SECRET",
+            many,
+            SegmentOptions(),
+            segmenter=EllipseSegmenter(),
+        )  # type: ignore[arg-type]
+    assert "SECRET" not in str(caught.value)
+    assert "none.tif" in str(caught.value)

@@ -42,8 +42,12 @@ def coco(tmp_path: Path) -> Path:
     return write_coco(tmp_path / "coco")
 
 
+# GEOS's own intersection is wrong for subnormal coordinates.
+_SIDE = st.floats(-5, 25, allow_subnormal=False)
+
+
 @given(
-    st.lists(st.tuples(st.floats(-5, 25), st.floats(-5, 25)), min_size=3, max_size=8),
+    st.lists(st.tuples(_SIDE, _SIDE), min_size=3, max_size=8),
 )
 @settings(max_examples=60, deadline=None)
 def test_coverage_is_the_polygons_area(points: list[tuple[float, float]]) -> None:

@@ -101,7 +101,7 @@ def test_coco_of_other_crs_times_and_no_rows_with_outline() -> None:
     frame = result_of(when=pd.to_datetime(["2024-01-02"] * 5), tags=[[1, 2]] * 5).to_crs(4326)
     data = coco_dataset(frame, Picture("s.tif", GRID), RECORD)
     assert data["annotations"][0]["bbox"] == pytest.approx([1, 2, 8, 10], abs=2e-3)
-    assert data["annotations"][0]["attributes"] == {"when": "2024-01-02 00:00:00", "tags": [1, 2]}
+    assert data["annotations"][0]["attributes"] == {"when": "2024-01-02T00:00:00", "tags": [1, 2]}
     empty = coco_dataset(result_of().iloc[[1]], Picture("s.tif", GRID), RECORD)
     assert (empty["annotations"], len(empty["rosgeo_rows"])) == ([], 1)
 

@@ -17,7 +17,9 @@ from typing import Any
 import geopandas as gpd
 import pytest
 from rosgeo.errors import FormatLossWarning, OutputError
-from rosgeo.files import hidden_beside, legal_name, stem_of, whole_file, written_alone
+from rosgeo.files.locks import written_alone
+from rosgeo.files.names import hidden_beside, legal_name, stem_of
+from rosgeo.files.places import whole_file
 from rosgeo.vector.layers.place import check_output, replacing, replacing_all, writing
 from rosgeo.vector.layers.shapefile import parts_of
 from rosgeo.vector.layers.write import check_outputs, write_result, write_results
@@ -202,7 +204,7 @@ def test_an_old_file_that_cannot_be_brought_back_is_kept_and_named(tmp_path: Pat
 
 PROGRAM = """
 import sys
-from rosgeo.files import written_alone
+from rosgeo.files.locks import written_alone
 with written_alone(sys.argv[1:]):
     print("ready", flush=True)
     sys.stdin.read()

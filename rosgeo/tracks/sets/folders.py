@@ -10,7 +10,9 @@ from pathlib import Path
 
 from rosgeo.clips.values import Clip
 from rosgeo.errors import OutputError
-from rosgeo.files import real_path, sync_folder, written_alone
+from rosgeo.files.locks import written_alone
+from rosgeo.files.names import real_path
+from rosgeo.files.places import sync_folder
 from rosgeo.vector.layers.place import KEPT, check_place, naming_errors, temporary_folder
 
 __all__ = ["WRITER", "check_set_folder", "clip_folder", "frame_stems", "writing_set"]

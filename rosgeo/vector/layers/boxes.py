@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 import geopandas as gpd
 import numpy as np
 
+from rosgeo.addresses.secrets import without_secrets
 from rosgeo.errors import BoxesError, OptionError
 from rosgeo.geometry.place import Coordinates
 from rosgeo.types import BoolArray, IntArray
 from rosgeo.vector.detections.columns import BoxKind
 from rosgeo.vector.detections.read import BOX_FORMATS, BoxFormat, read_detections
 from rosgeo.vector.detections.values import PictureRef
+from rosgeo.vector.layers.columns import with_index
 from rosgeo.vector.layers.objects import box_frame
 from rosgeo.vector.layers.polygons import only_polygons
 from rosgeo.vector.layers.read import read_boxes
@@ -53,6 +55,11 @@ class BoxLayer:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def columns(self) -> gpd.GeoDataFrame:
+        """The boxes with what is written of them as columns; an index that counts rows is none."""
+        return with_index(self.frame, self.rows)
 
     def of(self, chosen: BoolArray) -> BoxLayer:
         """Those of some rows (N,)."""
@@ -96,18 +103,19 @@ def read_box_layer(
         An output cannot hold the columns.
     """
     from_file = isinstance(boxes, str | Path)
-    name = str(boxes) if from_file else "the GeoDataFrame" if isinstance(boxes, gpd.GeoDataFrame) else "the boxes"
+    name = without_secrets(str(boxes)) if from_file else "the GeoDataFrame" if isinstance(boxes, gpd.GeoDataFrame) else "the boxes"
     if box_format is not None and box_format not in BOX_FORMATS:
         raise OptionError(f"--format {box_format!r}: expected one of {', '.join(BOX_FORMATS)}")
     read = _detections(str(boxes), box_format, pictures, layer, where) if from_file else _objects(boxes, box_format, pictures)
     frame, coordinates, picture = read or (read_boxes(boxes, layer=layer, where=where, boxes_crs=boxes_crs), "layer", None)
     refuse_clashing_columns(frame, name)
+    rows = frame.index.to_numpy(dtype=np.int64) if from_file else np.arange(len(frame))
+    found = BoxLayer(frame, name, rows, coordinates, picture)
     for output in outputs:
-        check_columns(frame, output)
+        check_columns(found.columns, output)
     if class_column is not None:
         _require_class(class_column, frame, name, outputs)
-    rows = frame.index.to_numpy(dtype=np.int64) if from_file else np.arange(len(frame))
-    return BoxLayer(frame, name, rows, coordinates, picture)
+    return found
 
 
 def _detections(

@@ -10,12 +10,13 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
-import pandas as pd
 import shapely
 from shapely import Polygon
 
 from rosgeo.geometry.boxes import geometries_on
 from rosgeo.types import FloatArray, RasterGrid
+from rosgeo.vector.layers.columns import fit_for_json
+from rosgeo.vector.layers.values import class_names
 from rosgeo.vector.result import RESULT_COLUMNS, SCENE_COLUMN
 
 __all__ = ["Picture", "coco_dataset", "ring_of", "write_coco"]
@@ -42,9 +43,10 @@ class Picture:
     class_column: str | None = None
 
 
-def write_coco(result: gpd.GeoDataFrame, path: Path, picture: Picture, record: dict[str, Any]) -> None:
-    """Write `coco_dataset` to a file."""
-    path.write_text(json.dumps(coco_dataset(result, picture, record), ensure_ascii=False), encoding="utf-8")
+def write_coco(result: gpd.GeoDataFrame, path: Path, picture: Picture, record: dict[str, Any]) -> list[str]:
+    """Write `coco_dataset` to a file; gives what JSON cannot hold as it is, in words."""
+    path.write_text(json.dumps(coco_dataset(result, picture, record), ensure_ascii=False, allow_nan=False), encoding="utf-8")
+    return _attributes(result)[1]
 
 
 def coco_dataset(result: gpd.GeoDataFrame, picture: Picture, record: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def coco_dataset(result: gpd.GeoDataFrame, picture: Picture, record: dict[str, A
     on_raster = shapely.intersection(shapely.make_valid(polygons), shapely.box(0, 0, grid.width, grid.height))
     names = _classes(result, picture.class_column)
     categories = {name: i for i, name in enumerate(dict.fromkeys(names), 1)}
-    attributes = _attributes(result)
+    attributes, _ = _attributes(result)
     annotations: list[dict[str, Any]] = []
     others: list[dict[str, Any]] = []
     rows = zip(on_raster, result["rosgeo_id"], result["rosgeo_status"], result["rosgeo_score"], names, attributes, strict=True)
@@ -92,7 +94,7 @@ def coco_dataset(result: gpd.GeoDataFrame, picture: Picture, record: dict[str, A
                 "bbox": [x_min, y_min, round(x_max - x_min, _DIGITS), round(y_max - y_min, _DIGITS)],
                 "area": round(sum(p.area for p in parts), _DIGITS),
                 "iscrowd": 0,
-                "score": _plain(score),
+                "score": float(score) if math.isfinite(score) else None,
                 **common,
             }
         )
@@ -132,30 +134,14 @@ def _parts(shape: Any) -> list[Polygon]:
 
 
 def _classes(result: gpd.GeoDataFrame, column: str | None) -> list[str]:
-    if column is None:
-        return ["object"] * len(result)
-    return ["object" if pd.isna(v) or v == "" else str(v) for v in result[column]]
+    return ["object"] * len(result) if column is None else class_names(result[column])
 
 
-def _attributes(result: gpd.GeoDataFrame) -> list[dict[str, Any]]:
-    geometries = {c for c in result.columns if isinstance(result[c], gpd.GeoSeries)}
-    own = [c for c in result.columns if c not in geometries and c not in (*RESULT_COLUMNS, SCENE_COLUMN)]
-    return [
-        dict(zip(map(str, own), map(_plain, values), strict=True)) for values in zip(*(result[c] for c in own), strict=True)
-    ] or [{} for _ in range(len(result))]
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it; null for what is missing or not finite."""
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if value is None or value is pd.NA or value is pd.NaT:
-        return None
-    value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, str | int | bool) else str(value)
+def _attributes(result: gpd.GeoDataFrame) -> tuple[list[dict[str, Any]], list[str]]:
+    """The input's columns as plain values, row by row, and what they are no longer."""
+    fitted = fit_for_json(result, dates=False)
+    own = [i for i, name in enumerate(fitted.names) if name not in (*RESULT_COLUMNS, SCENE_COLUMN)]
+    columns = [fitted.columns[i] for i in own]
+    names = [fitted.names[i] for i in own]
+    rows = zip(*columns, strict=True) if columns else ((),) * len(result)
+    return [dict(zip(names, row, strict=True)) for row in rows], fitted.lost

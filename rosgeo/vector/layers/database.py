@@ -14,7 +14,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from rosgeo.errors import BoxesError, OutputError, UserInputError
-from rosgeo.files import holders, real_path
+from rosgeo.files.locks import holders
+from rosgeo.files.names import real_path
 
 __all__ = ["held_alone", "open_database", "require_log", "sides_of"]
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rosgeo.errors import OutputError, RosgeoError
-from rosgeo.files import hidden_beside, holders, put, real_path, sync_folder, written_alone
+from rosgeo.files.locks import holders, written_alone
+from rosgeo.files.names import hidden_beside, real_path
+from rosgeo.files.places import put, sync_folder
 from rosgeo.vector.layers.database import held_alone, sides_of
 from rosgeo.vector.layers.shapefile import parts_of
 

@@ -7,9 +7,10 @@ GeoPackage in the row of ``gpkg_metadata`` with the standard `QMD_URI`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import PurePath
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from rosgeo.addresses.secrets import file_name
 
 __all__ = ["QMD_URI", "layer_qmd"]
 
@@ -38,7 +39,7 @@ def layer_qmd(record: dict[str, Any], *, what: str) -> str:
     SubElement(root, "parentidentifier")
     SubElement(root, "language").text = "ENG"
     SubElement(root, "type").text = "dataset"
-    SubElement(root, "title").text = f"{what} of {PurePath(scene).name}" if scene else f"{what} by rosgeo"
+    SubElement(root, "title").text = f"{what} of {file_name(scene)}" if scene else f"{what} by rosgeo"
     SubElement(root, "abstract").text = "\n".join(_summary(record))
     keywords = SubElement(root, "keywords", vocabulary="rosgeo")
     for word in ("segmentation", "rosgeo", *filter(None, [_model(record)])):

@@ -12,9 +12,11 @@ import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 
+from rosgeo.addresses.secrets import without_secrets
 from rosgeo.errors import BoxesError, CRSMismatchError, InputFileNotFoundError, OptionError
 from rosgeo.geometry.crs import parse_crs
 from rosgeo.geometry.place import PIXEL_CRS, RASTER_CRS
+from rosgeo.vector.layers.arrow import read_layer, read_parquet
 from rosgeo.vector.layers.database import require_log
 from rosgeo.vector.layers.geojson import names_no_crs
 from rosgeo.vector.layers.gpkg import outlines_layer
@@ -49,8 +51,9 @@ def read_boxes(
     Returns
     -------
     GeoDataFrame
-        Rows in the order of the layer; the index holds their numbers in it, from 0. A GeoDataFrame keeps its own index. Geometries are
-        polygons, multipolygons or null; see `only_polygons`.
+        Rows in the order of the layer; the index holds their numbers in it, from 0. The ids that they have in their file (FID, an index of
+        pandas) are a column: ``boxes_fid``, or the index's name. A GeoDataFrame keeps its own index and types. Geometries are polygons,
+        multipolygons or null; see `only_polygons`.
 
     Raises
     ------
@@ -99,6 +102,10 @@ def read_polygons(
         frame, name = polygons.copy(), "the GeoDataFrame"
         if frame.active_geometry_name is None:
             raise BoxesError(f"{name} has no active geometry column; set one with set_geometry")
+        if list(frame.columns).count(frame.active_geometry_name) > 1:
+            raise BoxesError(
+                f"{name} has more than one column called {frame.active_geometry_name}, as its geometry is; rename the other"
+            )
     else:
         path, layer, where = split_name(str(polygons), layer, where)
         frame, name = _read_file(path, layer, where, what, option)
@@ -143,20 +150,15 @@ def _read_file(path: str, layer: str | None, where: str | None, what: str, optio
     layer = _choose_layer(path, layer, option)
     name = f'{path} (layer "{layer}")'
     try:
-        frame = pyogrio.read_dataframe(path, layer=layer, where=where, fid_as_index=where is not None, on_invalid="ignore")
-    except (DataSourceError, DataLayerError, RuntimeError, ValueError) as error:
+        frame = read_layer(path, layer, where)
+    except (DataSourceError, DataLayerError, RuntimeError, ValueError, OSError) as error:
         if where is not None:
             columns = ", ".join(pyogrio.read_info(path, layer=layer)["fields"])
             raise OptionError(f"{option}where {where!r} is not understood by {name}, whose columns are: {columns}") from error
         raise BoxesError(f"{name} cannot be read: {_short(error)}") from error
     if not isinstance(frame, gpd.GeoDataFrame):
         raise BoxesError(f"{name} is a table without geometries; expected polygons")
-    if where is not None:
-        every = pyogrio.read_dataframe(path, layer=layer, columns=[], read_geometry=False, fid_as_index=True).index
-        frame.index = every.get_indexer(frame.index)
-        frame.index.name = None
-        return frame, name
-    return frame.reset_index(drop=True), name
+    return frame, name
 
 
 def _read_parquet(path: str, layer: str | None, where: str | None, option: str) -> gpd.GeoDataFrame:
@@ -167,7 +169,7 @@ def _read_parquet(path: str, layer: str | None, where: str | None, option: str) 
             f"{path}: {option}where works on layers that GDAL reads, not on GeoParquet; filter it in Python, or convert it"
         )
     try:
-        return gpd.read_parquet(path).reset_index(drop=True)
+        return read_parquet(path)
     except (ValueError, OSError, shapely.errors.ShapelyError) as error:
         raise BoxesError(f"{path} is not a GeoParquet file: {_short(error)}") from error
 
@@ -199,4 +201,4 @@ def _choose_layer(path: str, layer: str | None, option: str) -> str:
 
 
 def _short(error: Any) -> str:
-    return " ".join(str(error).split()).partition("; It might help")[0][:300]
+    return without_secrets(" ".join(str(error).split())).partition("; It might help")[0][:300]

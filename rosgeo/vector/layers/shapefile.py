@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import geopandas as gpd
-import pandas as pd
+import numpy as np
+import pyarrow as pa
 
 from rosgeo.errors import OutputError
 
-__all__ = ["PARTS", "fit_columns", "parts_of", "require_small"]
+__all__ = ["PARTS", "parts_of", "require_small", "shapefile_column", "short_names"]
 
 PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 """The files that one Shapefile is made of."""
@@ -18,6 +19,11 @@ PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 _FURTHER_PARTS = (".qix", ".sbn", ".sbx", ".qpj", ".qmd", ".idm", ".ind")
 _NAME_BYTES = 10
 _TEXT_BYTES = 254
+_WHOLE_DIGITS = 18
+"""Characters of a whole number, its sign among them, that readers take for one; a longer one they take for a floating number."""
+_NUMBER_CHARACTERS, _DECIMALS = 24, 15
+"""As GDAL writes floating numbers: cut, not rounded, where they are longer."""
+_RELATIVE = 1e-9
 _MOST_BYTES = 2**31 - 1
 _SHORT = {
     "rosgeo_status": "ros_status",
@@ -34,68 +40,73 @@ def parts_of(path: Path) -> list[Path]:
     return sorted(p for p in path.parent.glob("*") if p.name.lower() in names and p.stem == path.stem)
 
 
-def fit_columns(frame: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, list[str]]:
-    """A layer as a Shapefile can hold it.
+def shapefile_column(values: pa.Array) -> tuple[pa.Array, list[tuple[str, int]]]:
+    """A column as DBF can hold it.
 
     Parameters
     ----------
-    frame : GeoDataFrame
-        Columns as GDAL takes them: text names, no lists.
+    values : Array (N,)
+        As GDAL takes it from Arrow: bool, whole or floating numbers, dates, text.
 
     Returns
     -------
-    frame : GeoDataFrame
-        All rows. Names of at most 10 bytes, unlike each other in any case of letters; times and numbers that DBF lacks as text; text of
-        at most 254 bytes.
-    lost : list of str
-        What is not as it was, a clause each.
+    values : Array (N,)
+        Numbers that DBF has no room for as text; text of at most 254 bytes.
+    lost : list of (str, int)
+        What is not as it was, and in how many rows; 0 for all.
     """
-    fitted = frame.copy()
-    active = frame.geometry.name
-    columns = [c for c in frame.columns if c != active]
-    as_text, cut = [], []
-    for column in columns:
-        values = fitted[column]
-        if pd.api.types.is_datetime64_any_dtype(values):
-            fitted[column] = values.map(lambda v: None if pd.isna(v) else v.isoformat()).astype(object)
-            as_text.append(column)
-        text = fitted[column].map(_short_text)
-        changed = int((text.notna() & (text != fitted[column])).sum()) if _is_text(values) else 0
-        if changed:
-            fitted[column] = text
-            cut.append(f"{column} ({changed} row{'s' * (changed > 1)})")
-    names = _short_names(columns)
-    fitted = fitted.rename(columns=names)
-    renamed = [f"{old} to {new}" for old, new in names.items() if old != new]
-    clauses = (("renamed ", renamed), ("times as text: ", as_text), (f"text cut at {_TEXT_BYTES} bytes: ", cut))
-    return fitted, [head + ", ".join(items) for head, items in clauses if items]
+    if pa.types.is_integer(values.type):
+        return _whole_numbers(values)
+    if pa.types.is_floating(values.type):
+        return _numbers(values)
+    if not pa.types.is_string(values.type):
+        return values, []
+    texts = values.to_pylist()
+    short = [None if t is None else _cut(t, _TEXT_BYTES) for t in texts]
+    cut = sum(t != s for t, s in zip(texts, short, strict=True))
+    empty = sum(t == "" for t in texts)
+    lost = [(f"text cut at {_TEXT_BYTES} bytes", cut), ("empty text as null", empty)]
+    return pa.array(short, pa.string()), [(what, rows) for what, rows in lost if rows]
 
 
-def _is_text(values: Any) -> bool:
-    return bool(values.dtype == object or pd.api.types.is_string_dtype(values))
+def _whole_numbers(values: pa.Array) -> tuple[pa.Array, list[tuple[str, int]]]:
+    texts = [None if v is None else str(v) for v in values.to_pylist()]
+    if all(t is None or len(t) <= _WHOLE_DIGITS for t in texts):
+        return values, []
+    return pa.array(texts, pa.string()), [("numbers that are too large as text", 0)]
 
 
-def _short_text(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    raw = value.encode()
-    return value if len(raw) <= _TEXT_BYTES else raw[:_TEXT_BYTES].decode(errors="ignore")
+def _numbers(values: pa.Array) -> tuple[pa.Array, list[tuple[str, int]]]:
+    """Floating numbers; as text where the 24 characters of DBF would lose more than their last digits."""
+    numbers = values.to_pylist()
+    if pa.types.is_float32(values.type):
+        numbers = [None if v is None else float(str(np.float32(v))) for v in numbers]
+    changed = 0
+    for number in numbers:
+        if number is None or number != number:
+            continue
+        held = float(f"{number:.{_DECIMALS}f}"[:_NUMBER_CHARACTERS])
+        if not math.isclose(held, number, rel_tol=_RELATIVE, abs_tol=0):
+            return pa.array([None if v is None else repr(v) for v in numbers], pa.string()), [("numbers as text", 0)]
+        changed += held != number
+    return pa.array(numbers, pa.float64()), [("last digits of numbers", changed)] if changed else []
 
 
-def _short_names(columns: list[str]) -> dict[str, str]:
-    """New names by old ones, in the order of the columns."""
+def short_names(columns: Sequence[str]) -> list[str]:
+    """Names of at most 10 bytes, unlike each other in any case of letters; for each of `columns`, which are unlike each other."""
     names: dict[str, str] = {}
     # Names that fit, and rosgeo's own, come first: no other takes theirs.
     for column in sorted(columns, key=lambda c: len(c.encode()) > _NAME_BYTES and c not in _SHORT):
-        wanted = _SHORT.get(column, column)
+        # Spaces at the end fill a name in DBF.
+        wanted = _SHORT.get(column, column).rstrip(" ")
         taken = {n.lower() for n in names.values()}
-        short = _cut(wanted, _NAME_BYTES)
+        short = _cut(wanted, _NAME_BYTES).rstrip(" ")
         number = 1
         while short.lower() in taken:
             number += 1
             short = _cut(wanted, _NAME_BYTES - len(f"_{number}")) + f"_{number}"
         names[column] = short
-    return {column: names[column] for column in columns}
+    return [names[column] for column in columns]
 
 
 def _cut(text: str, count: int) -> str:

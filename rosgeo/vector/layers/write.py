@@ -10,17 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pyogrio
+import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
+from shapely import MultiPolygon
 
 from rosgeo.errors import FormatLossWarning, OutputError
-from rosgeo.files import real_path
+from rosgeo.files.names import real_path
 from rosgeo.geometry.crs import is_local
+from rosgeo.vector.layers.arrow import layer_fids, read_layer
 from rosgeo.vector.layers.coco import Picture, write_coco
-from rosgeo.vector.layers.columns import plain_columns
+from rosgeo.vector.layers.columns import fit_for_gdal, fit_for_json, fit_for_parquet, with_index
 from rosgeo.vector.layers.database import require_log
-from rosgeo.vector.layers.geojson import DIGITS, add_member, in_wgs84
+from rosgeo.vector.layers.domains import DOMAIN, DOMAIN_NAME, write_domains
+from rosgeo.vector.layers.geojson import in_wgs84, write_geojson
 from rosgeo.vector.layers.gpkg import finish_geopackage
 from rosgeo.vector.layers.place import (
     Stamp,
@@ -33,7 +42,7 @@ from rosgeo.vector.layers.place import (
     room_on_disk,
     writing,
 )
-from rosgeo.vector.layers.shapefile import fit_columns, require_small
+from rosgeo.vector.layers.shapefile import require_small
 from rosgeo.vector.layers.style import TimeOfRows
 
 __all__ = [
@@ -131,7 +140,7 @@ def write_results(
     Parameters
     ----------
     result : GeoDataFrame
-        See `assemble_result`. Its index is not written.
+        See `assemble_result`. An index with a name, or of other numbers than the rows', is written as a column; see `with_index`.
     paths : sequence of path
         Existing files are replaced when all the new ones are whole.
     record : dict
@@ -155,7 +164,7 @@ def write_results(
     Warns
     -----
     FormatLossWarning
-        What a Shapefile cannot hold as it is.
+        What a format cannot hold as it is; see `rosgeo.vector.layers.columns`.
     """
     targets = [Path(path) for path in paths]
     with replacing_all(targets, read=read) as partials:
@@ -174,26 +183,57 @@ def _write_file(
     picture: Picture | None,
 ) -> None:
     driver = output_driver(target)
+    result = with_index(result)
     if driver == "GeoParquet":
-        _write_parquet(result, partial, record)
+        lost = _write_parquet(result, partial, record)
     elif driver == "COCO":
         if picture is None:
             raise OutputError(f"{target}: COCO needs the raster of the outlines")
-        write_coco(result, partial, picture, record)
+        lost = write_coco(result, partial, picture, record)
     else:
-        lost = _write_layer(plain_columns(result, driver, target), partial, driver, record, prompts, time)
+        lost = _write_layer(result, partial, driver, record, prompts, time)
         require_whole(partial, len(result))
         if driver == "ESRI Shapefile":
             require_small(partial, target)
-        if lost:
-            warnings.warn(f"{target}: a Shapefile cannot hold all as it is: {'; '.join(lost)}", FormatLossWarning, stacklevel=2)
+    if lost:
+        warnings.warn(f"{target}: {_A_FILE[driver]} cannot hold all as it is: {'; '.join(lost)}", FormatLossWarning, stacklevel=2)
 
 
-def _write_parquet(result: gpd.GeoDataFrame, path: Path, record: dict[str, Any]) -> None:
-    frame = result.copy(deep=False)
+_A_FILE = {
+    "GPKG": "a GeoPackage",
+    "GeoParquet": "a GeoParquet file",
+    "GeoJSON": "a GeoJSON file",
+    "COCO": "a COCO file",
+    "FlatGeobuf": "a FlatGeobuf file",
+    "ESRI Shapefile": "a Shapefile",
+}
+
+
+def _write_parquet(result: gpd.GeoDataFrame, path: Path, record: dict[str, Any]) -> list[str]:
+    fitted = fit_for_parquet(result)
+    active = fitted.names[list(result.columns).index(result.geometry.name)]
+    columns = pd.DataFrame(dict(enumerate(fitted.columns))).set_axis(fitted.names, axis=1)
+    frame = gpd.GeoDataFrame(columns, geometry=active, crs=result.crs)
     frame.attrs = {"rosgeo": record} if record else {}
     # The covering is a column of this name; an input that has one keeps its own.
     frame.to_parquet(path, index=False, write_covering_bbox="bbox" not in frame.columns)
+    if any(isinstance(t, pd.ArrowDtype) for t in frame.dtypes):
+        _as_pandas_reads(path)
+    return fitted.lost
+
+
+def _as_pandas_reads(path: Path) -> None:
+    """Take names of types out of what pandas keeps in a Parquet file that it would not understand (as of lists and decimals)."""
+    table = pyarrow.parquet.read_table(path)
+    metadata = dict(table.schema.metadata)
+    told = json.loads(metadata[b"pandas"])
+    for column in told["columns"]:
+        try:
+            pd.api.types.pandas_dtype(column["numpy_type"])
+        except (TypeError, NotImplementedError):
+            column["numpy_type"] = "object"
+    metadata[b"pandas"] = json.dumps(told).encode()
+    pyarrow.parquet.write_table(table.replace_schema_metadata(metadata), path)
 
 
 def require_whole(partial: Path, rows: int) -> None:
@@ -208,7 +248,7 @@ def require_whole(partial: Path, rows: int) -> None:
 
 
 def check_columns(frame: gpd.GeoDataFrame, path: str | Path) -> None:
-    """Find out before any work whether a format can hold the input's columns, by writing a few rows elsewhere.
+    """Find out before any work whether a format can hold the input's columns, by writing all of them elsewhere, without geometries.
 
     Raises
     ------
@@ -216,20 +256,23 @@ def check_columns(frame: gpd.GeoDataFrame, path: str | Path) -> None:
         It cannot.
     """
     driver = output_driver(path)
-    rows = frame.head(3).set_geometry(gpd.GeoSeries([None] * min(len(frame), 3), index=frame.index[:3], crs=frame.crs))
+    rows = with_index(frame)
+    rows = rows.set_geometry(gpd.GeoSeries([None] * len(rows), index=rows.index, crs=frame.crs, name=frame.geometry.name))
     try:
         with tempfile.TemporaryDirectory() as folder:
             probe = Path(folder) / f"probe{Path(path).suffix}"
             if driver == "GeoParquet":
                 _write_parquet(rows, probe, {})
-            elif driver != "COCO":  # which holds whatever JSON can, as text where it must
-                _write_layer(plain_columns(rows, driver, Path(path)), probe, driver, {})
-    except OutputError:
-        raise
+            elif driver == "COCO":
+                fit_for_json(rows, dates=False)
+            else:
+                _write_layer(rows, probe, driver, {})
+    except OutputError as error:
+        raise OutputError(f"{path} cannot hold the input's columns: {error}") from error
     except Exception as error:  # whatever a driver raises for a column that it cannot hold
-        columns = ", ".join(f"{c} ({t})" for c, t in frame.drop(columns=frame.geometry.name).dtypes.items())
+        columns = ", ".join(f"{c} ({t})" for c, t in zip(rows.columns, rows.dtypes, strict=True) if c != frame.geometry.name)
         reason = " ".join(str(error).split())[:200] + room_on_disk(Path(tempfile.gettempdir(), "probe"))
-        raise OutputError(f"{path} cannot hold the input's columns {columns}: {reason}") from error
+        raise OutputError(f"{path} cannot hold the input's columns: {reason}. They are: {columns[:500]}") from error
 
 
 def _write_layer(
@@ -240,13 +283,22 @@ def _write_layer(
     prompts: gpd.GeoDataFrame | None = None,
     time: TimeOfRows | None = None,
 ) -> list[str]:
-    """Write a layer with a driver of GDAL; gives what the format cannot hold as it is, in words."""
-    options: dict[str, Any] = {}
-    lost: list[str] = []
+    """Write a layer; gives what the format cannot hold as it is, in words."""
+    if driver == "GeoJSON":
+        # Nothing leads from a site's own coordinates to degrees.
+        on_earth = frame.crs is not None and not is_local(frame.crs)
+        moved = in_wgs84(frame) if on_earth else frame
+        fitted = fit_for_json(frame, dates=True)
+        shapes, _ = _of_one_kind(moved.geometry.to_numpy())
+        write_geojson(shapes, fitted.names, fitted.columns, path, record, on_earth=on_earth)
+        return fitted.lost
+    fitted = fit_for_gdal(frame, driver)
+    names = {name.lower() for name in fitted.names}
     metadata = {"rosgeo": json.dumps(record)}
-    names = {str(c).lower() for c in frame.columns if c != frame.geometry.name}
+    options: dict[str, Any] = {}
+    geometry_column = _free_name("geom", names)
+    crs = frame.crs
     if driver == "GPKG":
-        geometry_column = _free_name("geom", names)
         options = {
             "layer": LAYER,
             # A column of the input called fid is data, and need not be unique.
@@ -256,41 +308,63 @@ def _write_layer(
             # The version that QGIS 3.22 and its contemporaries read without a warning.
             "VERSION": "1.2",
         }
-        if frame.crs is None:
-            frame = frame.set_crs(UNDEFINED_CARTESIAN)
+        crs = crs or UNDEFINED_CARTESIAN
     elif driver == "FlatGeobuf":
         # The spatial index would sort the rows and refuse those without geometry.
         options = {"SPATIAL_INDEX": "NO", "layer_metadata": metadata}
-    elif driver == "GeoJSON" and (frame.crs is None or is_local(frame.crs)):
-        # Nothing leads from a site's coordinates to degrees.
-        frame, options = frame.set_crs(None, allow_override=True), {"COORDINATE_PRECISION": 6}
-    elif driver == "GeoJSON":
-        frame = in_wgs84(frame)
-        options = {"RFC7946": "YES", "COORDINATE_PRECISION": DIGITS}
     elif driver == "ESRI Shapefile":
-        frame, lost = fit_columns(frame)
         options = {"ENCODING": "UTF-8", "2GB_LIMIT": "YES"}
-    kinds = set(frame.geometry.dropna().geom_type)
-    kind = kinds.pop() if len(kinds) == 1 else ("MultiPolygon" if kinds else "Polygon")
-    # One type for the whole layer: some readers take no mixture. A Shapefile's polygon has any number of parts.
-    promote = {"promote_to_multi": kind == "MultiPolygon", "geometry_type": kind} if driver != "ESRI Shapefile" else {}
+    shapes, kind = _of_one_kind(frame.geometry.to_numpy())
+    # A Shapefile's polygon has any number of parts.
+    kind = "Polygon" if driver == "ESRI Shapefile" else kind
+    told = [{k: text for k, text in f.items() if k not in (DOMAIN, DOMAIN_NAME)} for f in fitted.fields]
+    fields = [pa.field(n, v.type, metadata=m) for n, v, m in zip(fitted.names, fitted.columns, told, strict=True)]
+    fields.append(pa.field(geometry_column, pa.binary(), metadata={"ARROW:extension:name": "geoarrow.wkb"}))
+    table = pa.table([*fitted.columns, pa.array(shapely.to_wkb(shapes), pa.binary())], schema=pa.schema(fields))
     with warnings.catch_warnings():
-        # What a Shapefile loses is told by `lost`, in one line.
+        # What is lost is told in one line; that there is no CRS is meant.
         warnings.filterwarnings("ignore", category=RuntimeWarning, module="pyogrio")
-        pyogrio.write_dataframe(frame, path, driver=driver, **promote, **options)
+        warnings.filterwarnings("ignore", message="'crs' was not provided", category=UserWarning)
+        pyogrio.write_arrow(
+            table, path, driver=driver, geometry_name=geometry_column, geometry_type=kind, crs=_crs_text(crs), **options
+        )
+    _require_columns(path, fitted.names)
     if driver == "GPKG":
         finish_geopackage(path, LAYER, geometry_column, record, prompts, no_crs=UNDEFINED_CARTESIAN, time=time)
-    elif driver == "GeoJSON":
-        if frame.crs is None:
-            _say_no_crs(path)
-        add_member(path, "rosgeo", record)
-    return lost
+        write_domains(path, LAYER, {name: field for name, (_, field) in fitted.by_name().items()})
+    return fitted.lost
 
 
-def _say_no_crs(path: Path) -> None:
-    """Write ``"crs": null``, without which readers take pixel coordinates for degrees."""
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("{", '{\n"crs": null,', 1), encoding="utf-8")
+def _require_columns(path: Path, names: Sequence[str]) -> None:
+    """Raise OutputError where a file has not the columns that were written: GDAL keeps quiet about rows too long for DBF."""
+    try:
+        found = pyogrio.read_info(path, layer=LAYER if path.suffix.lower() == ".gpkg" else None)["fields"].tolist()
+    except Exception as error:  # as in `require_whole`
+        raise OSError("what was written cannot be read back; the disk may be full") from error
+    if names and found != list(names):  # without any, a Shapefile gets one of its own
+        lost = [n for n in names if n not in found]
+        raise OutputError(
+            f"{len(lost)} of {len(names)} columns are not there when it is read back ({(lost or list(names))[0]}...): they are "
+            "too many or too long for the format; leave some out, or choose another one"
+        )
+
+
+def _of_one_kind(shapes: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], str]:
+    """Polygons (N,), all with parts where one has; some readers take no mixture. And what they are."""
+    kinds = {s.geom_type for s in shapes if s is not None}
+    if kinds <= {"Polygon"}:
+        return shapes, "Polygon"
+    alike = np.empty(len(shapes), dtype=object)
+    alike[:] = [MultiPolygon([s]) if s is not None and s.geom_type == "Polygon" else s for s in shapes]
+    return alike, "MultiPolygon"
+
+
+def _crs_text(crs: CRS | None) -> str | None:
+    """A CRS as GDAL takes it: its code where it has one."""
+    if crs is None:
+        return None
+    code = crs.to_epsg()
+    return f"EPSG:{code}" if code else crs.to_wkt("WKT1_GDAL")
 
 
 def _free_name(wanted: str, taken: set[str]) -> str:
@@ -310,9 +384,12 @@ def read_written(path: str | Path, layer: str = LAYER) -> gpd.GeoDataFrame:
     """The rows of a layer of a GeoPackage that `write_result` wrote, by their fid; raises OutputError where there is no such layer."""
     require_log(path, OutputError)
     try:
-        frame: gpd.GeoDataFrame = pyogrio.read_dataframe(path, layer=layer, fid_as_index=True)
+        frame = read_layer(path, layer, ids=False)
     except (DataSourceError, DataLayerError) as error:
         raise OutputError(f"{path} has no layer {layer!r} of a rosgeo run: {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(frame, gpd.GeoDataFrame):
+        raise OutputError(f"{path}: its layer {layer!r} has no geometries; expected the outlines of a rosgeo run")
+    frame.index = pd.Index(layer_fids(path, layer))
     return frame
 
 

@@ -1,0 +1,7 @@
+"""Addresses and connection strings without what opens them."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

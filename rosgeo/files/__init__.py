@@ -1,0 +1,7 @@
+"""Files in their place: their names, who writes them, who holds them, one put for another."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,70 @@
+"""Names of files: where they lead, what stands hidden beside them, and which every system takes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+__all__ = ["hidden_beside", "legal_name", "real_path", "stem_of"]
+
+_MOST_NAME_BYTES = 255
+"""Of a file's name, on every usual file system."""
+
+_MOST_STEM = 100
+
+_SYSTEM_MARKS = re.compile(r'[<>:"/\\|?*\x00-\x1f]+')
+"""What no file's name may hold on Windows."""
+
+
+def real_path(path: str | Path) -> Path:
+    """Where a file is or is to be, through all symbolic links: what is written there leaves the links as they are."""
+    return Path(os.path.realpath(path))
+
+
+def hidden_beside(path: Path, ending: str) -> Path:
+    """A hidden file beside another, by whose name it is known; names that would get too long are cut, and told apart by a hash."""
+    name = f".{path.name}.{ending}"
+    if len(os.fsencode(name)) > _MOST_NAME_BYTES:
+        digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+        name = f".{os.fsencode(path.name)[:100].decode(errors='ignore')}-{digest}.{ending}"
+    return path.with_name(name)
+
+
+def legal_name(text: str) -> str:
+    """A text as part of a file's name that every system takes; ``_`` where there are characters that one of them does not."""
+    return _SYSTEM_MARKS.sub("_", text).strip(" ._")[:_MOST_STEM] or "_"
+
+
+def stem_of(name: str) -> str:
+    """What an output is called by default, after its input.
+
+    Parameters
+    ----------
+    name : str
+        A path, an address or the name of a sub-dataset as GDAL has it (``NETCDF:"scene.nc":Band1``).
+
+    Returns
+    -------
+    str
+        The stem of the file, of an address without what it is asked with; of a sub-dataset the stem of its file and the parts of its name,
+        joined by ``_``. Every system takes it as a file's name.
+    """
+    if Path(name).exists():
+        return legal_name(Path(name).stem)
+    # /vsicurl/ stands before an address, and zip:// before the name of a file in an archive.
+    address = urlsplit(name[name.index("http") :] if name.startswith("/vsi") and "http" in name else name)
+    text = (address.path or address.netloc) if "://" in name else name
+    parts = _SUBDATASET.fullmatch(name)
+    if parts is None or "://" in name.partition('"')[0]:
+        return legal_name(Path(text.rpartition("!")[2].replace("\\", "/")).stem)
+    named = [quoted or plain for quoted, plain in _PART.findall(parts["rest"])]
+    stems = [Path(part).stem if "." in part else part.strip("/") for part in named]
+    return "_".join(legal_name(stem) for stem in stems if stem)
+
+
+# The driver's name is longer than that of a Windows disk.
+_SUBDATASET = re.compile(r"[A-Za-z0-9_]{2,}:(?P<rest>.+)")
+_PART = re.compile(r'"([^"]*)"|([^":]+)')
