@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rosgeo.cli.options import ProgressBar, crop_choices, device_option, quiet_option, y_axis_option
+from rosgeo.cli.options import (
+    ProgressBar,
+    crop_choices,
+    dem_option,
+    device_option,
+    height_option,
+    nodata_option,
+    quiet_option,
+    y_axis_option,
+)
 
 if TYPE_CHECKING:
     from rosgeo.evaluation.scoring import Evaluation, Pipeline
@@ -32,6 +41,9 @@ __all__ = ["evaluate_command"]
     metavar="FOLDER",
     help="Indexed PNGs of the frames' names (as in DAVIS), where DATA is a folder of video frames or of clips.",
 )
+@nodata_option
+@dem_option
+@height_option
 @click.option("--model", default="rosgeo-small", show_default=True, metavar="NAME|PATH", help="As for rosgeo segment.")
 @click.option("--adapter", metavar="PATH", help="As for rosgeo segment.")
 @click.option("--mask-token", type=click.Choice(["hq", "sam", "sum"]), help="As for rosgeo segment.")
@@ -76,6 +88,9 @@ def evaluate_command(
     labels: str | None,
     layer: str | None,
     class_column: str | None,
+    nodata: str | None,
+    dem: str | None,
+    height: float | None,
     y_axis: YAxis,
     frame_masks: str | None,
     baselines: bool,
@@ -109,8 +124,11 @@ def evaluate_command(
         raise click.UsageError("--ablate training and --run come together: the runs to compare")
     if labels is not None and frame_masks is not None:
         raise click.UsageError("--labels are of a raster and --frame-masks of video frames; expected one of them")
+    read_so = {"nodata": nodata, "dem": dem, "height": height}
+    if labels is None and any(value is not None for value in read_so.values()):
+        raise click.UsageError("--nodata, --dem and --height are of a raster with --labels")
     policy = crop_choices(choices)
-    objects = _every(_objects(data, labels, layer, class_column, y_axis, frame_masks), every)
+    objects = _every(_objects(data, labels, frame_masks, layer=layer, class_column=class_column, y_axis=y_axis, **read_so), every)
     device = choices.pop("device")
     if ablate == "training":
         figures, table = _compare_runs(runs, objects, policy, device, quiet, choices["input_size"])
@@ -184,14 +202,12 @@ def _compare_runs(
     return {"rows": figures}, training_table(rows)
 
 
-def _objects(
-    data: Path, labels: str | None, layer: str | None, class_column: str | None, y_axis: YAxis, frame_masks: str | None
-) -> list[LabelledObject]:
+def _objects(data: Path, labels: str | None, frame_masks: str | None, **of_raster: Any) -> list[LabelledObject]:
     from rosgeo.labelled.config import DataSource
     from rosgeo.labelled.sources import read_source
 
     if labels is not None:
-        source = DataSource(kind="raster", raster=str(data), labels=labels, layer=layer, class_column=class_column, y_axis=y_axis)
+        source = DataSource(kind="raster", raster=str(data), labels=labels, **of_raster)
     elif frame_masks is not None:
         source = DataSource(kind="frames", path=str(data), masks=frame_masks)
     elif (data / "onehotmask").is_dir():

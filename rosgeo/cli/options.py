@@ -15,7 +15,18 @@ import click
 if TYPE_CHECKING:
     from rosgeo.geometry.windows import CropPolicy
 
-__all__ = ["FILE", "ProgressBar", "cluster_client", "crop_choices", "device_option", "quiet_option", "y_axis_option"]
+__all__ = [
+    "FILE",
+    "ProgressBar",
+    "cluster_client",
+    "crop_choices",
+    "dem_option",
+    "device_option",
+    "height_option",
+    "nodata_option",
+    "quiet_option",
+    "y_axis_option",
+]
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -25,6 +36,17 @@ FILE = click.Path(readable=False)
 quiet_option: Decorator = click.option("-q", "--quiet", is_flag=True, help="No progress bar, no summary.")
 device_option: Decorator = click.option(
     "--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda, cuda:N or mps."
+)
+nodata_option: Decorator = click.option(
+    "--nodata",
+    metavar="VALUE",
+    help="No measurement, in place of the file's tag; none: every value is one.  [default: as tagged, and what stands far out]",
+)
+dem_option: Decorator = click.option(
+    "--dem", type=FILE, metavar="FILE", help="Raster of heights above the ellipsoid, for a scene that RPCs place."
+)
+height_option: Decorator = click.option(
+    "--height", type=float, metavar="M", help="One height for all of it, in place of --dem.  [default: the middle of the RPCs' own]"
 )
 
 

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from rosgeo.cli.beside import Beside
-from rosgeo.cli.options import FILE, ProgressBar, cluster_client, crop_choices, device_option, quiet_option, y_axis_option
+from rosgeo.cli.options import (
+    FILE,
+    ProgressBar,
+    cluster_client,
+    crop_choices,
+    dem_option,
+    device_option,
+    height_option,
+    nodata_option,
+    quiet_option,
+    y_axis_option,
+)
 
 if TYPE_CHECKING:
     from rosgeo.run.options import SegmentOptions
@@ -58,7 +69,9 @@ def _holes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> f
 @y_axis_option("boxes")
 @click.option("--crs", metavar="CRS", help="CRS of the result.  [default: the raster's]")
 @click.option(
-    "--bands", metavar="R,G,B", help="Bands from 1; one number for grey.  [default: marked red, green, blue; else the first three]"
+    "--bands",
+    metavar="R,G,B",
+    help="Bands from 1, or by name; one for grey.  [default: marked or named red, green, blue; else the first three]",
 )
 @click.option(
     "--stretch",
@@ -67,6 +80,9 @@ def _holes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> f
     metavar="RULE",
     help="To 8-bit: auto (uint8 as it is, else percentile:2,98 of the whole scene), none, percentile:LO,HI or range:LO,HI.",
 )
+@nodata_option
+@dem_option
+@height_option
 @click.option(
     "--model",
     default="rosgeo-small",
@@ -244,6 +260,7 @@ _OF_THE_OUTLINE = ("outline", "parts", "min_area", "simplify", "fill_holes", "or
 def segment_options(choices: dict[str, Any]) -> SegmentOptions:
     """The options of a run, from the values of the options of ``rosgeo segment``."""
     from rosgeo.raster.bands import parse_bands
+    from rosgeo.raster.reading import make_reading
     from rosgeo.run.options import SegmentOptions
     from rosgeo.vector.polygonize import OutlineOptions
 
@@ -267,7 +284,10 @@ def segment_options(choices: dict[str, Any]) -> SegmentOptions:
         "where",
         "crs",
     )
-    return SegmentOptions(bands=parse_bands(choices["bands"]), crop=policy, outline=outline, **{key: choices[key] for key in same})
+    reading = make_reading(choices["nodata"], choices["dem"], choices["height"])
+    return SegmentOptions(
+        bands=parse_bands(choices["bands"]), reading=reading, crop=policy, outline=outline, **{key: choices[key] for key in same}
+    )
 
 
 def _estimate(figures: dict[str, Any]) -> str:

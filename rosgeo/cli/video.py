@@ -38,11 +38,19 @@ _LEFT_OUT = {"without_pixels": "without a pixel", "hidden": "hidden behind other
 """Counts of `Written` in words."""
 
 _OF_SEGMENT = (
-    *("workers", "scheduler", "bands", "stretch", "model", "adapter", "mask_token", "input_size", "device", "precision"),
+    *("workers", "scheduler", "bands", "stretch", "nodata", "model", "adapter", "mask_token", "input_size", "device", "precision"),
     *("batch_size", "crop", "crop_side", "crop_factor", "share", "share_factor", "resample", "outline", "parts", "min_area"),
     *("fill_holes", "orthogonal", "simplify"),
 )
-_NOT_HERE: dict[str, Any] = {"axes": "raster", "layer": None, "where": None, "boxes_crs": None, "y_axis": "auto"}
+_NOT_HERE: dict[str, Any] = {
+    "axes": "raster",
+    "layer": None,
+    "where": None,
+    "boxes_crs": None,
+    "y_axis": "auto",
+    "dem": None,
+    "height": None,
+}
 """Options of rosgeo segment that frames with tracks do not have."""
 
 

@@ -65,7 +65,9 @@ class LatticeMapping:
         """True where two places in a raster of `shape` (height, width), or close to it, have the same place on the map."""
         rows, cols = self.shifts_px.shape[:2]
         # Between the nodes too, where a cubic may swing.
-        x, y = np.meshgrid(*(np.arange(2 * n - 1) / 2 * self.step_px + o for n, o in zip((cols, rows), self.origin_px, strict=True)))
+        x, y = np.meshgrid(
+            *(np.arange(2 * n - 1) / 2 * self.step_px + o for n, o in zip((cols, rows), self.origin_px, strict=True))
+        )
         points = np.stack([x.ravel(), y.ravel()], axis=1)
         inside = ((points >= -self.step_px) & (points <= np.array(shape[::-1]) + self.step_px)).all(axis=1)
         _, slope = self._shift(points[inside])

@@ -59,6 +59,7 @@ def read_labels(source: DataSource, column: str | None = None) -> tuple[list[Lab
             f"{source.raster}: a source of kind raster needs the package {error.name}, which is not here"
         ) from error
     from rosgeo.raster.bands import parse_bands, parse_stretch
+    from rosgeo.raster.reading import make_reading
 
     parse_stretch(source.stretch)
     frame, unwanted = _wanted(read_boxes(source.labels, layer=source.layer, where=source.where), source)
@@ -68,8 +69,9 @@ def read_labels(source: DataSource, column: str | None = None) -> tuple[list[Lab
             raise OptionError(f"{source.labels} has no column {name!r}; it has: {columns or 'none'}")
     classes = ["object"] * len(frame) if source.class_column is None else [str(v) for v in frame[source.class_column]]
     groups = [""] * len(frame) if column is None else [str(v) for v in frame[column]]
-    pixels = RasterPixels(source.raster, parse_bands(source.bands), source.stretch)
-    with open_source(source.raster) as opened:
+    reading = make_reading(source.nodata, source.dem, source.height, option="nodata")
+    pixels = RasterPixels(source.raster, parse_bands(source.bands), source.stretch, source.nodata, source.dem, source.height)
+    with open_source(source.raster, reading) as opened:
         raster = upright_source(opened)
         placed = _placed(frame, opened, source)
         if placed.in_pixels and raster is not opened:

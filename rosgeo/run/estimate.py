@@ -50,7 +50,7 @@ def estimate_run(
     The warm-up reads and segments the first crops after one that is not counted. Peak memory is what the process holds after the
     warm-up and what the largest crops that are held at once take.
     """
-    with open_source(scene) as source:
+    with open_source(scene, options.reading) as source:
         there = read_existing_result(add_to) if add_to is not None and Path(add_to).exists() else None
         ready = prepare(source, boxes, options, existing=there)
         tiles, reader = ready.plan.tiles, ready.reader

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +17,9 @@ from rosgeo.errors import OptionError, RunInterruptedError
 from rosgeo.geometry.plan import Plan
 from rosgeo.inference.predict import Segmenter
 from rosgeo.model.registry import DEFAULT_MODEL, open_model
+from rosgeo.raster.bands import Band
 from rosgeo.raster.crops import CropReader
+from rosgeo.raster.reading import AS_TAGGED, Reading
 from rosgeo.raster.source import open_source
 from rosgeo.run.append import ExistingResult, add_to, read_existing_result
 from rosgeo.run.executors import Progress, ProgressCounter, cluster_work, collect, run_local
@@ -25,7 +27,7 @@ from rosgeo.run.journal import Journal, resume_hint
 from rosgeo.run.options import SegmentOptions, make_options
 from rosgeo.run.prepare import prepare
 from rosgeo.run.prompts import Prompts
-from rosgeo.run.record import describe_run, run_fingerprint, run_record
+from rosgeo.run.record import describe_run, of_scene, run_fingerprint, run_record
 from rosgeo.run.tiles import TileRunner
 from rosgeo.types import Boxes, Tile
 from rosgeo.vector.layers.coco import Picture
@@ -67,12 +69,15 @@ class SegmentRun:
         The prompts in the pixel frame of the scene along `axes`.
     axes : {"map", "raster"}
         Along which prompts and crops lay; see `place_boxes`.
+    reading : Reading
+        How the scene was read, with what was found of fill values.
     """
 
     result: gpd.GeoDataFrame
     record: dict[str, Any]
     boxes_px: Boxes
     axes: Literal["map", "raster"]
+    reading: Reading = AS_TAGGED
 
 
 def segment(
@@ -89,8 +94,11 @@ def segment(
     device: str = "auto",
     precision: str = "auto",
     batch_size: int | None = None,
-    bands: str | tuple[int, ...] | None = None,
+    bands: str | tuple[Band, ...] | None = None,
     stretch: str = "auto",
+    nodata: str | float | Sequence[float] | None = None,
+    dem: str | Path | None = None,
+    height: float | None = None,
     crop: str = "auto",
     crop_factor: float | None = None,
     crop_side: int | None = None,
@@ -117,8 +125,8 @@ def segment(
 
     Parameters
     ----------
-    scene : path, rasterio data set or DataArray
-        Whatever rasterio opens, or an array with rioxarray's CRS and transform.
+    scene : path, rasterio data set, DataArray or Dataset
+        Whatever rasterio opens, or an array with rioxarray's CRS and transform; a Dataset has a band in each variable.
     boxes : path or GeoDataFrame
         Polygons of any shape and CRS; their envelope in the raster's pixels is the prompt.
     output : path or sequence of path, optional
@@ -142,11 +150,17 @@ def segment(
         ``auto``: bfloat16 where the hardware has it.
     batch_size : int, optional
         Crops a pass. Default: 1 on a CPU, 16 on a GPU.
-    bands : str or tuple of int, optional
-        One or three bands from 1, as in "4,3,2". Default: those marked red, green and blue, else the first three, else the first.
+    bands : str or tuple of int or str, optional
+        One or three bands from 1, as in "4,3,2", or by name, as in "B04,B03,B02". Default: those marked or named red, green and blue, else
+        the first three, else the first.
     stretch : str
         To 8-bit: ``auto`` (uint8 as it is, the rest by percentiles 2 and 98 of the whole scene), ``none``, ``percentile:LO,HI``
-        or ``range:LO,HI``.
+        or ``range:LO,HI`` (measurements, where the bands have a scale and an offset).
+    nodata : float, sequence of float or str, optional
+        Values that are no measurement, in place of the file's tag; ``"none"``: every value is one. Default: as tagged, and a value far
+        outside all others that no tag names is found and told.
+    dem, height : path, float, optional
+        Heights of the ground above the ellipsoid, as a raster or one for all, for a scene that RPCs place.
     crop : {"auto", "paper", "tiles", "whole"}
         ``auto``: a square of `crop_factor` times the box's longer side. ``paper``: `crop_side` (512) px round each box, as ROS-SAM. The
         other two are the paper's baselines; see `CropPolicy`.
@@ -222,6 +236,9 @@ def segment(
         batch_size=batch_size,
         bands=bands,
         stretch=stretch,
+        nodata=nodata,
+        dem=dem,
+        height=height,
         crop=crop,
         crop_factor=crop_factor,
         crop_side=crop_side,
@@ -284,12 +301,13 @@ def segment_run(
     inputs = tuple(str(i) for i in (scene, boxes) if isinstance(i, str | Path))
     outputs = check_outputs(_as_list(output), overwrite=overwrite, added_to=append, inputs=inputs)
     existing = _existing(outputs) if append else None
-    with open_source(scene) as opened:
+    with open_source(scene, options.reading) as opened:
         picture = Picture(Path(opened.name).name, opened.grid, class_column)
         ready = prepare(opened, boxes, options, outputs, existing, class_column)
         layer, prompts, reader, source = ready.layer, ready.prompts, ready.reader, ready.prompts.source
         segmenter = segmenter or open_segmenter(options)
-        facts = describe_run(options, segmenter, reader.bands, reader.stretch, prompts.axes)
+        reading = reader.source.reading
+        facts = describe_run(options, segmenter, reader.bands, reader.stretch, prompts.axes) | of_scene(reader)
         if existing is not None:
             existing.require_same(facts, source.name)
         journal = None
@@ -328,7 +346,7 @@ def segment_run(
             write_results(result, outputs, record, boxes_map, picture=picture)
     if journal is not None:
         journal.remove()
-    return SegmentRun(result, record, boxes_px, prompts.axes)
+    return SegmentRun(result, record, boxes_px, prompts.axes, reading)
 
 
 def _existing(outputs: Sequence[Path]) -> ExistingResult | None:
@@ -375,4 +393,5 @@ def _work(
     """Run tiles here, or on a cluster; the results as they come, each with the number of its tile."""
     if client is None:
         return run_local(tiles, TileRunner(reader, segmenter, options.outline))
-    return cluster_work(tiles, scene, reader.bands, reader.stretch, segmenter, options, client, upright=prompts.axes == "map")
+    seen = replace(options, reading=reader.source.reading)
+    return cluster_work(tiles, scene, reader.bands, reader.stretch, segmenter, seen, client, upright=prompts.axes == "map")
