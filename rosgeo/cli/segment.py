@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -222,6 +221,7 @@ def segment_command(
     rosgeo segment scene.tif boxes.gpkg -o roofs.gpkg -o roofs.json --orthogonal --fill-holes all
     rosgeo segment scene.tif boxes.gpkg -o roofs.gpkg --overwrite --stac --datetime 2014-06-01/2014-09-30
     """  # noqa: D301 - the \\b is click's own mark, a backspace
+    from rosgeo.raster.names import plain_name
     from rosgeo.run.pipeline import segment_run
 
     options = segment_options(choices)
@@ -231,7 +231,7 @@ def segment_command(
         figures = estimate_run(scene, boxes, options, add_to=outputs[0] if append and outputs else None)
         click.echo(json.dumps(figures) if as_json else _estimate(figures))
         return
-    targets = list(outputs) or [f"{Path(scene).stem}_masks.gpkg"]
+    targets = list(outputs) or [f"{plain_name(scene)}_masks.gpkg"]
     beside = Beside(targets, mask_raster, mask_values, preview, stac, scene_time)
     beside.check(scene, boxes, overwrite=overwrite)
     with cluster_client(workers, scheduler) as client, ProgressBar(shown=not quiet) as progress:

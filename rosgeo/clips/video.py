@@ -16,7 +16,7 @@ import numpy.typing as npt
 from rosgeo.clips.values import ClipFrame
 from rosgeo.errors import OptionError, RasterError
 from rosgeo.geometry.mapping import PICTURE_MAPPING
-from rosgeo.raster.protocol import Bands, RasterSource, together
+from rosgeo.raster.protocol import Bands, Placement, RasterSource, together
 from rosgeo.raster.reading import AS_TAGGED, Reading, equals_any
 from rosgeo.types import BoolArray, RasterGrid
 
@@ -46,7 +46,7 @@ class PictureSource:
         self.names = ("",) * self.count
         self.scaling = ((1.0, 0.0),) * self.count
         self.georeferenced = False
-        self.placement = None
+        self.placement: Placement | None = None
         self.reading = reading
         self.grid = RasterGrid(height, width, PICTURE_MAPPING)
         self._values = values

@@ -111,9 +111,10 @@ def _wanted(frame: Any, source: DataSource) -> tuple[Any, int]:
 
 
 def _placed(frame: Any, raster: RasterSource, source: DataSource) -> Placed:
+    from rosgeo.geometry.accuracy import warn_of_coarse_operation
     from rosgeo.geometry.place import place_geometries
 
-    return place_geometries(
+    placed = place_geometries(
         frame.geometry.to_numpy(),
         frame.crs,
         raster.grid,
@@ -123,6 +124,8 @@ def _placed(frame: Any, raster: RasterSource, source: DataSource) -> Placed:
         boxes_crs=source.labels_crs,
         y_axis=source.y_axis,
     )
+    warn_of_coarse_operation(placed.crs, raster.grid, source.labels, source.raster)
+    return placed
 
 
 def _to_pixels(placed: Placed, grid: RasterGrid) -> tuple[dict[int, tuple[FloatArray, ...]], FloatArray, dict[str, int]]:
@@ -170,9 +173,10 @@ def footprint(raster: str) -> Any:
     from pyproj import CRS
 
     from rosgeo.geometry.boxes import transform_points
+    from rosgeo.raster.names import is_gdal_name
     from rosgeo.raster.source import open_source
 
-    if not Path(raster).exists() and "://" not in raster and not raster.startswith("/vsi"):
+    if not Path(raster).exists() and not is_gdal_name(raster):
         raise InputFileNotFoundError(f"{raster}: no such file; expected a raster")
     with open_source(raster) as source:
         grid = source.grid

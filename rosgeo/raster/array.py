@@ -176,7 +176,8 @@ def _stored_type(array: xr.DataArray) -> np.dtype[Any] | None:
         there = data[np.isfinite(data)]
         if (there != np.rint(there)).any():
             return None  # changed since, in place
-    return np.dtype(name)
+    stored: np.dtype[Any] = np.dtype(name)
+    return stored
 
 
 def _bands_in_file(stacked: xr.DataArray, file: Any) -> dict[int, int]:

@@ -84,8 +84,8 @@ def _require_bands(array: xr.DataArray, dim: Hashable, name: str) -> None:
     named = kind in ("U", "T") or isinstance(first, str)
     if str(dim).lower() not in _OF_BANDS and not named:
         raise RasterError(
-            f"{name} has a dimension {dim!r} of {count}, which rosgeo does not know as bands: choose one, as in array.isel({dim}=0), or say "
-            f"that they are bands: array.rename({{{str(dim)!r}: 'band'}})"
+            f"{name} has a dimension {dim!r} of {count}, which rosgeo does not know as bands: choose one, as in array.isel({dim}=0), or "
+            f"say that they are bands: array.rename({{{str(dim)!r}: 'band'}})"
         )
 
 
@@ -121,6 +121,8 @@ def _even_axis(array: xr.DataArray, dim: str, stored_step: float | None, name: s
     if not np.isfinite(at).all():
         raise RasterError(f"{name}: the coordinates of {dim} are not all finite numbers; expected the centres of the pixels")
     if len(at) == 1:
+        if stored_step is None and at[0] == 0.5:
+            return 1.0, 0.0  # of a picture, whose coordinates count its pixels
         if stored_step is None:
             raise RasterError(
                 f"{name} is one pixel long along {dim}, so that its coordinates do not tell how large the pixel is; write it: "
@@ -130,10 +132,10 @@ def _even_axis(array: xr.DataArray, dim: str, stored_step: float | None, name: s
     step = (at[-1] - at[0]) / (len(at) - 1)
     off = np.abs(at - (at[0] + step * np.arange(len(at)))).max()
     if not step or off > _UNEVEN_PX * abs(step):
-        steps = np.diff(at)
+        steps = np.diff(at)[np.argsort(np.abs(np.diff(at)))]
         far = "" if not step else f" (up to {off / abs(step):.3g} px beside an even grid)"
         raise RasterError(
-            f"{name}: {dim} is not evenly spaced: steps of {steps[np.abs(steps).argmin()]:.3g} to {steps[np.abs(steps).argmax()]:.3g}{far}, "
+            f"{name}: {dim} is not evenly spaced: steps of {steps[0]:.3g} to {steps[-1]:.3g}{far}, "
             f"so that its pixels have no place on a grid. Regrid it, as in array.interp({dim}=...), or segment the parts"
         )
     return float(step), float(at[0] - step / 2)

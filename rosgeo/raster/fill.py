@@ -53,7 +53,7 @@ class Fill:
         side = "below" if self.below else "above"
         told = f"{100 * self.share:.2g} % of {name} are {self.value:.10g}, far {side} all other values, and not tagged as nodata"
         if self.certain:
-            return f"{told}: they are taken as nodata. Pass --nodata {self.value:.10g} to say so, or --nodata none where they are measurements"
+            return f"{told}: they are taken as nodata. Pass --nodata {self.value:.10g} to say so, or --nodata none where they count"
         return f"{told}: they may be saturated, and count as pixels. Pass --nodata {self.value:.10g} where they are no measurements"
 
 

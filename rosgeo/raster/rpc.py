@@ -131,8 +131,8 @@ class RpcFit:
         if not self.assumed:
             return None
         return (
-            f"{name} is placed by RPCs, which need the height of the ground; {self.height_m:.10g} m above the ellipsoid is taken for all of "
-            f"it, and ground that is 10 m higher or lower lies {self.shift_m:.1f} m ({self.shift_px:.1f} px) off. Pass --dem FILE, or "
+            f"{name} is placed by RPCs, which need the height of the ground; {self.height_m:.10g} m above the ellipsoid is taken for all "
+            f"of it, and ground that is 10 m higher or lower lies {self.shift_m:.1f} m ({self.shift_px:.1f} px) off. Pass --dem FILE, or "
             "--height METRES"
         )
 

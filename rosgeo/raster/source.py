@@ -18,6 +18,7 @@ from rosgeo.errors import InputFileNotFoundError, RasterError
 from rosgeo.raster.array import ArraySource
 from rosgeo.raster.dataset import RasterioSource, short
 from rosgeo.raster.linked import file_of
+from rosgeo.raster.names import is_gdal_name
 from rosgeo.raster.protocol import RasterSource
 from rosgeo.raster.reading import AS_TAGGED, Reading
 from rosgeo.raster.variables import array_of_dataset
@@ -92,8 +93,7 @@ def _no_scene(scene: Any) -> str:
 def _open_dataset(name: str) -> Iterator[Any]:
     if not name.strip():
         raise InputFileNotFoundError("the scene's name is empty; expected a raster")
-    is_local = "://" not in name and not name.startswith("/vsi") and ":" not in name[2:]
-    if is_local and not Path(name).exists():
+    if not is_gdal_name(name) and not Path(name).exists():
         raise InputFileNotFoundError(f"{name}: no such file; expected a raster")
     try:
         with warnings.catch_warnings():
