@@ -67,7 +67,7 @@ def _operation(source: str, target: str, points: tuple[tuple[float, float], ...]
     try:
         ground = np.array(points)
         lonlat = np.stack(Transformer.from_crs(target, "EPSG:4326", always_xy=True).transform(*ground.T), axis=1)
-        area = None
+        area: Any = None
         if np.isfinite(lonlat).all():
             (west, south), (east, north) = lonlat.min(axis=0), lonlat.max(axis=0)
             area = AreaOfInterest(west, south, east, north)

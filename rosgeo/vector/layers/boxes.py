@@ -70,7 +70,7 @@ def read_box_layer(
         An output cannot hold the columns.
     """
     from_file = isinstance(boxes, str | Path)
-    name = str(boxes) if from_file else "the GeoDataFrame"
+    name = str(boxes) if from_file else "the GeoDataFrame" if isinstance(boxes, gpd.GeoDataFrame) else "the given layer"
     frame = read_boxes(boxes, layer=layer, where=where)
     refuse_clashing_columns(frame, name)
     for output in outputs:

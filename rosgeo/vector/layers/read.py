@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from rosgeo.errors import BoxesError, InputFileNotFoundError, OptionError
 from rosgeo.vector.layers.gpkg import outlines_layer
+from rosgeo.vector.layers.objects import frame_of
 
 __all__ = ["read_boxes"]
 
@@ -24,7 +26,7 @@ def read_boxes(boxes: str | Path | gpd.GeoDataFrame, *, layer: str | None = None
 
     Parameters
     ----------
-    boxes : path or GeoDataFrame
+    boxes : path, GeoDataFrame or what `frame_of` takes
         GeoPackage, GeoJSON, Shapefile, FlatGeobuf, GeoParquet or whatever else GDAL reads. A GeoDataFrame is copied.
     layer : str, optional
         Needed where the file has more than one layer with geometries; of a result of rosgeo, the outlines are taken without it.
@@ -41,10 +43,10 @@ def read_boxes(boxes: str | Path | gpd.GeoDataFrame, *, layer: str | None = None
     InputFileNotFoundError, BoxesError, OptionError
         No such file; not a vector file; no, or no such layer; no rows; points or lines.
     """
-    if isinstance(boxes, gpd.GeoDataFrame):
+    if not isinstance(boxes, str | PathLike):
         if layer is not None or where is not None:
-            raise OptionError("layer and where select from a file; a GeoDataFrame was given")
-        frame, name = boxes.copy(), "the GeoDataFrame"
+            raise OptionError("layer and where select from a file; no file was given")
+        frame, name = frame_of(boxes), "the GeoDataFrame" if isinstance(boxes, gpd.GeoDataFrame) else "the boxes"
         if frame.active_geometry_name is None:
             raise BoxesError(f"{name} has no active geometry column; set one with set_geometry")
     else:
