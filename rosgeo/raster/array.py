@@ -73,7 +73,7 @@ class ArraySource:
         self.dtypes = (str(self._stored or array.dtype),) * self.count
         self._nodata = array.rio.nodata
         self._in_file = _bands_in_file(self._array, file)
-        transform = array_transform(array, x, y, self.name)
+        transform = array_transform(array, x, y, self.name, None if file is None else (file.height, file.width))
         link = None if file is None else link_pixels(file, transform, (height, width))
         crs, mapping, self.georeferenced, self.placement = _georeferencing(
             array, transform, (height, width), self.name, file, link, reading

@@ -93,15 +93,33 @@ def _short(value: Any) -> str:
     return str(value)[:10]
 
 
-def array_transform(array: xr.DataArray, x: str, y: str, name: str) -> Affine:
+def array_transform(array: xr.DataArray, x: str, y: str, name: str, file_shape: tuple[int, int] | None = None) -> Affine:
     """The transform that the coordinates tell, since a stored one is out of date once an array has been sliced.
+
+    Parameters
+    ----------
+    array : DataArray
+    x, y : str
+        Its spatial dimensions.
+    name : str
+        For messages.
+    file_shape : (int, int), optional
+        Height and width of the file that it was read from.
 
     Raises
     ------
     RasterError
         The coordinates are no even grid.
     """
-    stored: Affine = array.rio.transform()
+    stored: Affine = _written_transform(array) or array.rio.transform()
+    if stored.a == stored.e == 0:
+        # rioxarray gives one coordinate to all pixels of a raster that is stored on its side.
+        if file_shape == (array.sizes[y], array.sizes[x]):
+            return stored
+        raise RasterError(
+            f"{name} is of a raster that is stored on its side, whose coordinates do not tell which part of it this is; pass the path "
+            "of the file"
+        )
     if x in array.coords and y in array.coords:
         dx, left = _even_axis(array, x, None if stored.is_identity else stored.a, name)
         dy, top = _even_axis(array, y, None if stored.is_identity else stored.e, name)
@@ -173,11 +191,17 @@ def _even_plane(array: xr.DataArray, x: str, y: str, pair: tuple[str, str], name
     return even
 
 
+def _written_transform(array: xr.DataArray) -> Affine | None:
+    """The transform of the file, as rioxarray keeps it; None where there is none."""
+    name = array.rio.grid_mapping
+    text = array.coords[name].attrs.get("GeoTransform") if name in array.coords else None
+    return None if text is None else Affine.from_gdal(*map(float, text.split()))
+
+
 def counts_pixels(array: xr.DataArray, transform: Affine) -> bool:
     """Whether coordinates only count pixels from a picture's top-left corner: of a part of it, or of every n-th pixel."""
-    name = array.rio.grid_mapping
-    stored = array.coords[name].attrs.get("GeoTransform") if name in array.coords else None
-    if stored is not None and not Affine.from_gdal(*map(float, stored.split())).is_identity:
+    written = _written_transform(array)
+    if written is not None and not written.is_identity:
         return False
     t = transform
     first = (t.c + t.a / 2, t.f + t.e / 2)

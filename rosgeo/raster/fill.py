@@ -17,6 +17,8 @@ __all__ = ["Fill", "find_fills", "grey_levels", "without_fills"]
 _LEAST_SHARE = 0.01
 _LEAST_REST = 16
 """Pixels that must be left to compare with."""
+_LEAST_VALUES = 8
+"""Different ones among them."""
 _FAR = 3.0
 """A value is far outside where the gap to all others is so many times as wide as those lie apart (percentiles 2 to 98)."""
 _FAR_SENTINEL = 0.25
@@ -99,7 +101,9 @@ def _outlier(values: npt.NDArray[np.float64], size: int, dtype: np.dtype[Any]) -
         between = (rest < low - gap / 2).sum() if below else (rest > high + gap / 2).sum()
         sentinel = value in _SENTINELS or abs(value) >= _HUGE or (dtype.kind == "i" and value == np.iinfo(dtype).min)
         far = _FAR_SENTINEL if sentinel else _FAR
-        if gap > 0 and gap >= far * max(high - low, abs(gap) * 1e-9) and between <= _BETWEEN * held:
+        # Where the rest is a few values too, as of classes or of a mask, this may be one of them.
+        many = sentinel or len(np.unique(rest)) >= _LEAST_VALUES
+        if many and gap > 0 and gap >= far * (high - low) and between <= _BETWEEN * held:
             top = dtype.kind in "iu" and value == np.iinfo(dtype).max
             return Fill(float(value), held / size, below, certain=bool((below or sentinel) and not top))
     return None
@@ -124,15 +128,18 @@ def grey_levels(sample: npt.NDArray[Any], picture: UInt8Array, valid: BoolArray)
     Returns
     -------
     int or None
-        None where the values themselves are as few, so that no stretch would leave more.
+        None where another stretch, of the percentiles 10 and 90, would not leave four times as many.
     """
     most, possible = 0, 0
     for values, greys, good in zip(sample, picture, valid, strict=True):
         if not good.any():
             return None
         most = max(most, _fewest(greys[good]))
-        possible = max(possible, _fewest(values[good]))
-    return most if possible >= 2 * most else None
+        there = values[good].astype(np.float64)
+        low, high = np.percentile(there, [10, 90])
+        if high > low:
+            possible = max(possible, _fewest(np.clip((there - low) * (255 / (high - low)), 0, 255).round()))
+    return most if possible >= 4 * most else None
 
 
 def _fewest(values: npt.NDArray[Any]) -> int:

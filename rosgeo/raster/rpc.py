@@ -21,6 +21,7 @@ RPC_CRS = CRS.from_epsg(4326)
 """RPCs give longitude and latitude on WGS 84, and take heights above its ellipsoid."""
 
 _SETTLED_PX = "1e-7"
+_MISSED_PX = 1e-3
 _PROBES = 9
 _REACH = 2.0
 """RPCs are made for the ground within once their scales of their offsets, and are used up to this."""
@@ -59,8 +60,14 @@ class RpcMapping:
 
     def to_map(self, points_px: FloatArray) -> FloatArray:
         """Pixel points (N, 2) to longitude and latitude (N, 2); NaN where there is no ground."""
-        x, y = np.asarray(points_px, dtype=np.float64).T
-        return self._settled(self._transformer.xy, y, x, offset="ul")
+        points = np.asarray(points_px, dtype=np.float64)
+        x, y = points.T
+        ground = self._settled(self._transformer.xy, y, x, offset="ul")
+        if self.dem is not None:
+            # GDAL gives some place to a pixel for which it finds no height.
+            with np.errstate(invalid="ignore"):
+                ground[~(np.abs(self.to_px(ground) - points) <= _MISSED_PX).all(axis=1)] = np.nan
+        return ground
 
     def to_px(self, points_map: FloatArray) -> FloatArray:
         """Longitude and latitude (N, 2) to pixel points (N, 2); NaN where the DEM has no height."""
