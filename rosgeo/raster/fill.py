@@ -128,7 +128,7 @@ def grey_levels(sample: npt.NDArray[Any], picture: UInt8Array, valid: BoolArray)
     Returns
     -------
     int or None
-        None where another stretch, of the percentiles 10 and 90, would not leave four times as many.
+        None where another stretch, of the percentiles 25 and 75, would not leave four times as many.
     """
     most, possible = 0, 0
     for values, greys, good in zip(sample, picture, valid, strict=True):
@@ -136,7 +136,7 @@ def grey_levels(sample: npt.NDArray[Any], picture: UInt8Array, valid: BoolArray)
             return None
         most = max(most, _fewest(greys[good]))
         there = values[good].astype(np.float64)
-        low, high = np.percentile(there, [10, 90])
+        low, high = np.percentile(there, [25, 75])
         if high > low:
             possible = max(possible, _fewest(np.clip((there - low) * (255 / (high - low)), 0, 255).round()))
     return most if possible >= 4 * most else None
