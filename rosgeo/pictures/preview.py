@@ -79,7 +79,7 @@ def draw_preview(scene: Any, run: SegmentRun, path: str | Path, *, bands: tuple[
     """
     with open_source(scene, run.reading) as stored:
         source = upright_source(stored) if run.axes == "map" else stored
-        reader = open_reader(source, bands=bands, stretch=stretch, padding_rgb=PADDING_RGB)
+        reader = open_reader(source, bands=bands, stretch=stretch, padding_rgb=PADDING_RGB, quiet=True)
         outlines = _outlines_px(run, source)
         rows = worst_first(run)
         overview = _overview(reader, run, outlines)

@@ -177,8 +177,20 @@ def open_reader(
     bands: tuple[Band, ...] | None,
     stretch: StretchRule,
     padding_rgb: tuple[int, int, int],
+    quiet: bool = False,
 ) -> CropReader:
     """Choose bands, look for fill values and fit the stretch on the whole scene.
+
+    Parameters
+    ----------
+    source : RasterSource
+    bands : tuple of one or three int or str, or None
+        See `choose_bands`.
+    stretch : StretchRule
+    padding_rgb : tuple of three int
+        See `CropReader`.
+    quiet : bool
+        Nothing is warned of: the run was told already.
 
     Raises
     ------
@@ -203,7 +215,7 @@ def open_reader(
                 "(for SAR: the amplitude in dB)."
             )
     placed = source.placement.warning(source.name) if source.placement is not None else None
-    if placed:
+    if placed and not quiet:
         warnings.warn(placed, PlacementWarning, stacklevel=2)
     kinds = {source.dtypes[b - 1] for b in chosen}
     scaling = [source.scaling[b - 1] for b in chosen]
@@ -214,7 +226,8 @@ def open_reader(
     sample, valid = source.read_decimated(chosen, STATISTICS_SIDE)
     sampled = sample_scene(sample, valid, stretch, scaling, look=source.reading.fill is None and source.reading.nodata != ())
     for text in (*(fill.text(source.name) for fill in sampled.fills), *sampled.few_levels(source.name, stretch, scaling)):
-        warnings.warn(text, PixelsWarning, stacklevel=2)
+        if not quiet:
+            warnings.warn(text, PixelsWarning, stacklevel=2)
     if sampled.nodata:
         source = source.with_reading(source.reading.with_fill(sampled.nodata))
     return CropReader(source, chosen, sampled.stretch, padding_rgb, sampled.fills)

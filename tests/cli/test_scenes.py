@@ -164,8 +164,9 @@ def test_measurements_in_info(site: Site) -> None:
 def on_ground(cli: Callable[..., Result], folder: Path, scene: str, model: Path, *options: object) -> tuple[dict[str, Any], Any]:
     """Segment the ground of the corpus; its record and the mask raster in the pixels of the scene."""
     ground.boxes().to_file(folder / "ground.gpkg")
-    run = cli("segment", scene, folder / "ground.gpkg", "-o", folder / "out.gpkg", "--json", "--model", model, "--overwrite",
-              "--mask-raster", folder / "mask.tif", "--preview", folder / "preview.png", "--stac", "--datetime", "2024-05-01", *options)  # fmt: skip
+    beside = ("--mask-raster", folder / "mask.tif", "--preview", folder / "preview.png", "--stac", "--datetime", "2024-05-01")
+    given = (scene, folder / "ground.gpkg", "-o", folder / "out.gpkg", "--json", "--overwrite", "--model", model, *beside, *options)
+    run = cli("segment", *given)
     assert run.exit_code == 0, run.output
     with rasterio.open(folder / "mask.tif") as mask:
         return json.loads(run.stdout), mask.read(1)
