@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
+from pathlib import PurePosixPath, PureWindowsPath
 from urllib.parse import unquote, urlsplit
 
 __all__ = ["is_gdal_name", "plain_name"]
 
 _LONGEST = 100
+_ILLEGAL = r'[<>:"/\\|?*\x00-\x1f]+'
+"""What the name of a file cannot have, on Windows too."""
 
 
 def is_gdal_name(name: str) -> bool:
@@ -23,8 +25,10 @@ def plain_name(scene: str) -> str:
     ``NETCDF:"data/scene.nc":Band2`` is ``scene_Band2``, ``https://host/scene.tif?key=secret`` is ``scene``.
     """
     path, variable = _parts(scene)
-    stem = PurePosixPath(path.replace("\\", "/").rstrip("/")).stem
-    words = [re.sub(r"[^\w.\-]+", "_", word).strip("_. ") for word in (stem, variable)]
+    stem = (PureWindowsPath if re.match(r"[A-Za-z]:\\", path) else PurePosixPath)(path).stem
+    if not is_gdal_name(scene):
+        return stem or "scene"
+    words = [re.sub(_ILLEGAL, "_", word).strip("_. ") for word in (stem, variable)]
     return "_".join(word for word in words if word)[:_LONGEST] or "scene"
 
 
@@ -32,14 +36,14 @@ def _parts(scene: str) -> tuple[str, str]:
     """Path of the file, and what of it is meant."""
     quoted = re.fullmatch(r'\w{2,}:(?:([^"]*):)?"([^"]+)"(?::(.*))?', scene)
     if quoted:
-        return _unsigned(quoted[2]), " ".join(part for part in (quoted[1], quoted[3]) if part)
+        return _unsigned(quoted[2]), "_".join(part for part in (quoted[1], quoted[3]) if part)
     driver = re.fullmatch(r"(\w{2,}):(?!//)(.+)", scene)
     if driver is None:
         return _unsigned(scene), ""
     parts = re.split(r":(?![/\\]{2})(?<!^[A-Za-z]:)", driver[2])
     # GTIFF_DIR:2:scene.tif has the file last, all others first.
     at = next((i for i, part in enumerate(parts) if re.search(r"\.\w+$", part)), 0)
-    return _unsigned(parts[at]), " ".join(part for i, part in enumerate(parts) if i != at)
+    return _unsigned(parts[at]), "_".join(part for i, part in enumerate(parts) if i != at)
 
 
 def _unsigned(path: str) -> str:

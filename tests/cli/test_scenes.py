@@ -16,6 +16,7 @@ import shapely
 from click.testing import Result
 from rosgeo.clips.frames import open_frames
 from rosgeo.errors import OptionError, PixelsWarning
+from rosgeo.interactive.session import Session
 from rosgeo.labelled.config import DataSource
 from rosgeo.labelled.data import read_crop
 from rosgeo.labelled.sources import read_source
@@ -78,6 +79,18 @@ def test_fill_is_found_and_named(site: Site) -> None:
     assert told["fill"] == [{"value": -9999.0, "share": 0.0667, "nodata": True}]
     assert told["valid_share"] == pytest.approx(1 - 8 / 120, abs=1e-4)
     assert "fill:             -9999 in 6.7 % of the pixels, and not tagged (taken as nodata)" in site.cli("info", scene).stdout
+
+
+def test_a_session_takes_nodata(site: Site) -> None:
+    scene = filled(site.folder)
+    named_so = Session(scene, model=site.model, nodata=-9999)
+    assert named_so.reading == Reading(nodata=(-9999.0,))
+    with pytest.warns(PixelsWarning, match="are -9999"):
+        found = Session(scene, model=site.model)
+    assert found.reading.fill == (-9999.0,)
+    assert found.stretch == named_so.stretch
+    # The box lies on fill.
+    assert found.box(500_005, 3_999_997, 500_015, 3_999_999.5).status == "nodata"
 
 
 def test_what_was_found_goes_to_the_workers(site: Site) -> None:

@@ -13,7 +13,7 @@ from rosgeo.raster.names import is_gdal_name, plain_name
         ("/data/b.c/scene.x.tif", "scene.x"),
         (r"C:\data\scene.tif", "scene"),
         ("netcdf:scene.nc:Band1", "scene_Band1"),
-        ('NETCDF:"data/my scene.nc":Band2', "my_scene_Band2"),
+        ('NETCDF:"data/my scene.nc":Band2', "my scene_Band2"),
         (r"netcdf:C:\data\scene.nc:v", "scene_v"),
         ('HDF5:"x.h5"://group/var', "x_group_var"),
         ('HDF4_EOS:EOS_GRID:"m.hdf":g:ndvi', "m_EOS_GRID_g_ndvi"),
@@ -25,8 +25,9 @@ from rosgeo.raster.names import is_gdal_name, plain_name
         ("/vsizip/a.zip/b.tif", "b"),
         ("s3://bucket/key/scene.tif", "scene"),
         ("scene", "scene"),
-        ("***", "scene"),
-        ("a" * 300 + ".tif", "a" * 100),
+        ("/vsizip/a.zip/***.tif", "scene"),
+        ("Снимок № 1.tif", "Снимок № 1"),
+        ("https://h/" + "a" * 300 + ".tif", "a" * 100),
     ],
 )
 def test_plain_names(scene: str, name: str) -> None:
