@@ -29,6 +29,8 @@ __all__ = [
     "OutOfMemoryWarning",
     "OutputError",
     "PixelFrameWarning",
+    "PixelsWarning",
+    "PlacementWarning",
     "RasterError",
     "ResumeError",
     "RosgeoError",
@@ -157,3 +159,11 @@ class OutOfMemoryWarning(RosgeoWarning):
 
 class PixelFrameWarning(RosgeoWarning):
     """In which frame the coordinates of boxes are had to be assumed: pixels or a transform without CRS, y downwards or upwards."""
+
+
+class PixelsWarning(RosgeoWarning):
+    """Pixels are not what they seem: fill values that no tag names, a stretch that leaves few grey levels, a mask that does not count."""
+
+
+class PlacementWarning(RosgeoWarning):
+    """Outlines may lie beside their objects: control points that are missed, heights that were assumed, a coarse change of datum."""

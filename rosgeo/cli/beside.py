@@ -85,7 +85,7 @@ class Beside:
         if self.mask_raster is not None:
             from rosgeo.outputs.mask_raster import write_mask_raster
 
-            write_mask_raster(scene, run.result, self.mask_raster, values=self.mask_values, record=run.record)
+            write_mask_raster(scene, run.result, self.mask_raster, values=self.mask_values, record=run.record, reading=run.reading)
         if self.preview is not None:
             from rosgeo.pictures.preview import draw_preview
             from rosgeo.raster.bands import parse_stretch
@@ -100,6 +100,7 @@ class Beside:
                 run.record,
                 outlines=self.targets,
                 scene_time=self.scene_time,
+                reading=run.reading,
                 mask_raster=self.mask_raster,
                 preview=self.preview,
             )

@@ -20,6 +20,7 @@ from rosgeo.cli.options import (
     layer_option,
     model_options,
     quiet_option,
+    reading_options,
     y_axis_option,
 )
 from rosgeo.cli.progress import ProgressBar
@@ -40,6 +41,7 @@ __all__ = ["evaluate_command"]
     first=("--labels", "--frame-masks", "--model", "--picture", "--json", "--device"),
 )
 @click.argument("data", type=click.Path(path_type=Path))
+@reading_options
 @option(
     "--picture",
     section=Section.RESULT,
@@ -105,6 +107,9 @@ def evaluate_command(
     labels: str | None,
     layer: str | None,
     class_column: str | None,
+    nodata: str | None,
+    dem: str | None,
+    height: float | None,
     y_axis: YAxis,
     frame_masks: str | None,
     baselines: bool,
@@ -135,8 +140,11 @@ def evaluate_command(
     from rosgeo.vector.layers.write import writing
 
     _check(labels, frame_masks, ablate, runs, json_path, picture)
+    read_so = {"nodata": nodata, "dem": dem, "height": height}
+    if labels is None and any(value is not None for value in read_so.values()):
+        raise click.UsageError("--nodata, --dem and --height are of a raster with --labels")
     policy = crop_choices(choices)
-    objects = _every(_objects(data, labels, layer, class_column, y_axis, frame_masks), every)
+    objects = _every(_objects(data, labels, frame_masks, layer=layer, class_column=class_column, y_axis=y_axis, **read_so), every)
     device = choices.pop("device")
     if ablate == "training":
         figures, table = _compare_runs(runs, objects, policy, device, quiet, choices["input_size"])
@@ -234,14 +242,12 @@ def _compare_runs(
     return {"rows": figures}, training_table(rows)
 
 
-def _objects(
-    data: Path, labels: str | None, layer: str | None, class_column: str | None, y_axis: YAxis, frame_masks: str | None
-) -> list[LabelledObject]:
+def _objects(data: Path, labels: str | None, frame_masks: str | None, **of_raster: Any) -> list[LabelledObject]:
     from rosgeo.labelled.config import DataSource
     from rosgeo.labelled.sources import read_source
 
     if labels is not None:
-        source = DataSource(kind="raster", raster=str(data), labels=labels, layer=layer, class_column=class_column, y_axis=y_axis)
+        source = DataSource(kind="raster", raster=str(data), labels=labels, **of_raster)
     elif frame_masks is not None:
         source = DataSource(kind="frames", path=str(data), masks=frame_masks)
     elif (data / "onehotmask").is_dir():

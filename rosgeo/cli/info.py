@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -93,15 +94,33 @@ def _flat(options: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def _band(band: dict[str, Any]) -> str:
+    scaled = f" x {band['scale']:g} + {band['offset']:g}" if "scale" in band else ""
+    return f"{band['band']} {band['type']} {band['colour']}" + (f" ({band['name']})" if "name" in band else "") + scaled
+
+
+def _fill(fill: dict[str, Any]) -> str:
+    taken = "taken as nodata" if fill["nodata"] else "not taken as nodata: --nodata says so"
+    return f"{fill['value']:.10g} in {100 * fill['share']:.2g} % of the pixels, and not tagged ({taken})"
+
+
+_OF_PIXELS: dict[str, Callable[[Any], str]] = {
+    "bands": lambda bands: ", ".join(map(_band, bands)),
+    "fill": lambda fills: ", ".join(map(_fill, fills)),
+    "grey_levels": lambda levels: f"{levels} for nine tenths of the valid pixels; choose another --stretch",
+    "placement": lambda placement: str(placement["text"]),
+}
+
+
 def _line(key: str, text: str) -> str:
     return f"{key + ':':18}{text}"
 
 
 def _text(key: str, value: Any) -> str:
+    if key in _OF_PIXELS:
+        return _OF_PIXELS[key](value)
     if key == "bytes":
         return f"{value:,}"
-    if key == "bands":
-        return ", ".join(f"{b['band']} {b['type']} {b['colour']}" for b in value)
     if key == "stretch":
         return ", ".join(f"{low:g} to {high:g}" for low, high in zip(value["low"], value["high"], strict=True))
     if key == "valid_share":

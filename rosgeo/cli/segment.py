@@ -23,6 +23,7 @@ from rosgeo.cli.options import (
     outline_options,
     output_option,
     overwrite_option,
+    placement_options,
     preview_option,
     quiet_option,
     resample_option,
@@ -102,6 +103,7 @@ __all__ = ["segment_command", "segment_options"]
 )
 @y_axis_option("boxes")
 @scene_options("scene")
+@placement_options
 @option(
     "--axes",
     section=Section.SCENE,
@@ -210,6 +212,7 @@ _OF_THE_OUTLINE = ("outline", "parts", "min_area", "simplify", "fill_holes", "or
 def segment_options(choices: dict[str, Any]) -> SegmentOptions:
     """The options of a run, from the values of the options of ``rosgeo segment``."""
     from rosgeo.raster.bands import parse_bands
+    from rosgeo.raster.reading import make_reading
     from rosgeo.run.options import SegmentOptions
     from rosgeo.vector.polygonize import OutlineOptions
 
@@ -234,7 +237,10 @@ def segment_options(choices: dict[str, Any]) -> SegmentOptions:
         "where",
         "crs",
     )
-    return SegmentOptions(bands=parse_bands(choices["bands"]), crop=policy, outline=outline, **{key: choices[key] for key in same})
+    reading = make_reading(choices["nodata"], choices["dem"], choices["height"])
+    return SegmentOptions(
+        bands=parse_bands(choices["bands"]), reading=reading, crop=policy, outline=outline, **{key: choices[key] for key in same}
+    )
 
 
 def _estimate(figures: dict[str, Any]) -> str:

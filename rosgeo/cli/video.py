@@ -67,6 +67,8 @@ _NOT_HERE: dict[str, Any] = {
     "boxes_crs": None,
     "y_axis": "auto",
     "box_format": None,
+    "dem": None,
+    "height": None,
 }
 """Options of rosgeo segment that frames with tracks do not have."""
 _OF_TRACKS = ("sequence", "layer", "frame_column", "track_column", "columns", "first_pixel", "y_axis", "boxes_crs")

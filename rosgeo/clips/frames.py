@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -17,10 +18,12 @@ from rasterio.dtypes import check_dtype
 
 from rosgeo.clips.georef import Georeference
 from rosgeo.clips.values import Clip, ClipFrame, natural_key
-from rosgeo.errors import InputFileNotFoundError, OptionError, RasterError
+from rosgeo.errors import InputFileNotFoundError, OptionError, PixelsWarning, RasterError
 from rosgeo.geometry.mapping import PICTURE_MAPPING, HomographyMapping
-from rosgeo.raster.bands import Stretch, choose_bands, fit_stretch, parse_stretch
+from rosgeo.raster.bands import Band, Stretch, choose_bands, fit_stretch, parse_stretch
 from rosgeo.raster.crops import CropReader
+from rosgeo.raster.reading import AS_TAGGED, Reading, require_holdable
+from rosgeo.raster.sample import STATISTICS_SIDE, sample_scene
 from rosgeo.raster.source import RasterSource, open_source
 from rosgeo.types import PixelMapping, RasterGrid, UInt8Array
 
@@ -29,7 +32,6 @@ __all__ = ["PICTURES", "FrameSequence", "open_frames"]
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 """Frames as files; any other file is taken for a video."""
 
-_STATISTICS_SIDE = 1024
 _STATISTICS_FRAMES = 16
 
 
@@ -102,6 +104,8 @@ class FrameSequence:
         True where each frame has a map frame of its own.
     unreadable : dict of int to str
         Frames that cannot be opened, by index, and why.
+    reading : Reading
+        How the pixels of each frame are read.
     """
 
     def __init__(
@@ -115,7 +119,9 @@ class FrameSequence:
         crs: CRS | None = None,
         georeferenced: bool = False,
         unreadable: dict[int, str] | None = None,
+        reading: Reading = AS_TAGGED,
     ) -> None:
+        self.reading = reading
         self.store = store
         self.clip = clip
         self.bands = bands
@@ -143,7 +149,9 @@ class FrameSequence:
 
     def _changed(self, store: FrameStore, frames: Sequence[ClipFrame], unreadable: dict[int, str]) -> FrameSequence:
         clip = replace(self.clip, frames=tuple(frames))
-        more: dict[str, Any] = {"georef": self.georef, "crs": self.crs, "georeferenced": self.georeferenced}
+        more: dict[str, Any] = {
+            "georef": self.georef, "crs": self.crs, "georeferenced": self.georeferenced, "reading": self.reading,
+        }  # fmt: skip
         return FrameSequence(store, clip, self.bands, self.stretch, **more, unreadable=unreadable)
 
     def mapping(self, index: int) -> PixelMapping:
@@ -166,7 +174,8 @@ class FrameSequence:
         RasterError
             The frame cannot be read.
         """
-        with self.store.open(index, file) as source:
+        with self.store.open(index, file) as opened:
+            source = opened.with_reading(self.reading)
             source.grid = _grid(source, self.georef)
             source.georeferenced = source.georeferenced or self.georef is not None
             yield source
@@ -186,8 +195,9 @@ class FrameSequence:
 def open_frames(
     frames: str | Path,
     *,
-    bands: tuple[int, ...] | None = None,
+    bands: tuple[Band, ...] | None = None,
     stretch: str | Stretch = "auto",
+    reading: Reading = AS_TAGGED,
     georef: Georeference | None = None,
     fps: float | None = None,
     start: datetime | None = None,
@@ -199,10 +209,12 @@ def open_frames(
     frames : path
         A folder of PNG, JPEG or TIFF files, a pattern of their names (``clip/frame_*.png``), one such file, or a video file that PyAV
         decodes. Files come in natural order: frame_2 before frame_10.
-    bands : tuple of one or three int, optional
-        From 1; see `choose_bands`.
+    bands : tuple of one or three int or str, optional
+        From 1, or names; see `choose_bands`.
     stretch : str or Stretch
         See `parse_stretch`; percentiles are of a sample of up to 16 frames over the whole clip.
+    reading : Reading
+        Its nodata values; frames have no RPCs.
     georef : Georeference, optional
         Of all frames, in place of their own.
     fps : float, optional
@@ -230,18 +242,26 @@ def open_frames(
     store.fps = fps or store.fps
     first, times, unreadable = _survey(store, georef)
     with store.open(first) as source:
-        chosen = choose_bands(source.count, source.colours, bands, store.frames[first].name)
+        chosen = choose_bands(source.count, source.colours, bands, store.frames[first].name, source.names)
+        scaling = [source.scaling[b - 1] for b in chosen]
         _require_real(source, chosen)
         grid = _grid(source, georef)
         shape, georeferenced = source.grid.shape, source.georeferenced
         kinds = {source.dtypes[b - 1] for b in chosen}
+        for kind in kinds:
+            require_holdable(reading.nodata or (), kind, store.name)
     if georef is not None:
         _require_ground(georef, shape, store.name)
     clip = Clip(_clip_name(Path(store.name)), *shape, _timed(store.frames, times, store.fps, start), store.fps)
     readable = [i for i in range(len(store.frames)) if i not in unreadable]
-    fitted = stretch if isinstance(stretch, Stretch) else _fit_stretch(store, readable, chosen, kinds, stretch)
+    if isinstance(stretch, Stretch):
+        fitted = stretch
+    else:
+        fitted, reading = _fit_stretch(store, readable, chosen, kinds, stretch, scaling, reading)
     own = georef is None and georeferenced
-    return FrameSequence(store, clip, chosen, fitted, georef=georef, crs=grid.crs, georeferenced=own, unreadable=unreadable)
+    return FrameSequence(
+        store, clip, chosen, fitted, georef=georef, crs=grid.crs, georeferenced=own, unreadable=unreadable, reading=reading
+    )
 
 
 def _clip_name(path: Path) -> str:
@@ -365,22 +385,34 @@ def _timed(
     return tuple(replace(frame, time=time) for frame, time in zip(frames, times, strict=True))
 
 
-def _fit_stretch(store: FrameStore, readable: Sequence[int], bands: tuple[int, int, int], kinds: set[str], text: str) -> Stretch:
+def _fit_stretch(
+    store: FrameStore,
+    readable: Sequence[int],
+    bands: tuple[int, int, int],
+    kinds: set[str],
+    text: str,
+    scaling: Sequence[tuple[float, float]],
+    reading: Reading,
+) -> tuple[Stretch, Reading]:
     """The numbers of a rule on a sample of the whole clip: as many pixels as of one scene, from up to 16 frames.
 
-    `kinds` are the types of the bands.
+    `kinds` are the types of the bands. The reading comes back with what was found of fill values.
     """
     rule = parse_stretch(text)
-    if rule.kind in ("none", "range") or (rule.kind == "auto" and kinds == {"uint8"}):
-        empty: npt.NDArray[Any] = np.zeros((3, 0, 0), dtype=np.result_type(*kinds))
-        return fit_stretch(rule, empty, np.zeros((0, 0), dtype=bool))
+    if kinds == {"uint8"} and rule.kind != "percentile":
+        empty: npt.NDArray[Any] = np.zeros((3, 0, 0), dtype=np.uint8)
+        return fit_stretch(rule, empty, np.zeros((0, 0), dtype=bool), scaling), reading
     picked = [readable[i] for i in np.unique(np.linspace(0, len(readable) - 1, _STATISTICS_FRAMES).round().astype(int))]
-    side = int(_STATISTICS_SIDE / np.ceil(np.sqrt(len(picked))))
+    side = int(STATISTICS_SIDE / np.ceil(np.sqrt(len(picked))))
     samples: list[npt.NDArray[Any]] = []
     masks: list[npt.NDArray[Any]] = []
     for index in picked:
         with store.open(index) as source:
-            values, valid = source.read_decimated(bands, side)
+            values, valid = source.with_reading(reading).read_decimated(bands, side)
         samples.append(values.reshape(3, -1))
         masks.append(np.broadcast_to(valid, values.shape).reshape(3, -1))
-    return fit_stretch(rule, np.concatenate(samples, axis=1)[:, None], np.concatenate(masks, axis=1)[:, None])
+    sample, good = np.concatenate(samples, axis=1)[:, None], np.concatenate(masks, axis=1)[:, None]
+    sampled = sample_scene(sample, good, rule, scaling, look=reading.fill is None and reading.nodata != ())
+    for said in (*(fill.text(store.name) for fill in sampled.fills), *sampled.few_levels(store.name, rule, scaling)):
+        warnings.warn(said, PixelsWarning, stacklevel=3)
+    return sampled.stretch, reading.with_fill(sampled.nodata) if sampled.nodata else reading

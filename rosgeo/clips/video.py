@@ -16,7 +16,8 @@ import numpy.typing as npt
 from rosgeo.clips.values import ClipFrame
 from rosgeo.errors import OptionError, RasterError
 from rosgeo.geometry.mapping import PICTURE_MAPPING
-from rosgeo.raster.source import Bands, RasterSource
+from rosgeo.raster.protocol import Bands, Placement, RasterSource, together
+from rosgeo.raster.reading import AS_TAGGED, Reading, equals_any
 from rosgeo.types import BoolArray, RasterGrid
 
 __all__ = ["PictureSource", "VideoFrames"]
@@ -34,27 +35,39 @@ class PictureSource:
     values : array (C, height, width)
     colours : tuple of str
         Of each band, in rasterio's names.
+    reading : Reading
     """
 
-    def __init__(self, name: str, values: npt.NDArray[Any], colours: tuple[str, ...]) -> None:
+    def __init__(self, name: str, values: npt.NDArray[Any], colours: tuple[str, ...], reading: Reading = AS_TAGGED) -> None:
         self.name = name
         self.count, height, width = values.shape
         self.dtypes = (str(values.dtype),) * self.count
         self.colours = colours
+        self.names = ("",) * self.count
+        self.scaling = ((1.0, 0.0),) * self.count
         self.georeferenced = False
+        self.placement: Placement | None = None
+        self.reading = reading
         self.grid = RasterGrid(height, width, PICTURE_MAPPING)
         self._values = values
 
     def read(self, bands: Bands, rows: slice, cols: slice) -> tuple[npt.NDArray[Any], BoolArray]:
-        """See `RasterSource`; everything is valid."""
+        """See `RasterSource`; everything is valid that is no nodata value of the reading."""
         values = self._values[[b - 1 for b in bands], rows, cols]
-        return values, np.ones(values.shape[1:], dtype=bool)
+        return values, together(values, self._valid(values))
 
     def read_decimated(self, bands: Bands, max_side: int) -> tuple[npt.NDArray[Any], BoolArray]:
         """See `RasterSource`."""
         step = max(int(np.ceil(max(self.grid.shape) / max_side)), 1)
         values = self._values[[b - 1 for b in bands], ::step, ::step]
-        return values, np.ones(values.shape, dtype=bool)
+        return values, self._valid(values)
+
+    def with_reading(self, reading: Reading) -> PictureSource:
+        """See `RasterSource`."""
+        return PictureSource(self.name, self._values, self.colours, reading)
+
+    def _valid(self, values: npt.NDArray[Any]) -> BoolArray:
+        return ~equals_any(values, (*(self.reading.nodata or ()), *(self.reading.fill or ())))
 
 
 class VideoFrames:

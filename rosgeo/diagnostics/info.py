@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,18 @@ import pyarrow.parquet
 import pyogrio
 import rasterio
 from pyogrio.errors import DataLayerError, DataSourceError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from rosgeo.addresses.secrets import without_secrets
 from rosgeo.errors import InputFileNotFoundError, RasterError, UserInputError
 from rosgeo.geometry.crs import crs_label
-from rosgeo.geometry.mapping import AffineMapping, pixel_size_map
-from rosgeo.raster.bands import StretchRule
-from rosgeo.raster.crops import open_reader
+from rosgeo.geometry.mapping import pixel_size_map
+from rosgeo.raster.bands import StretchRule, choose_bands
+from rosgeo.raster.fill import find_fills, without_fills
+from rosgeo.raster.names import is_gdal_name
+from rosgeo.raster.protocol import RasterSource, together
+from rosgeo.raster.rpc import RpcFit
+from rosgeo.raster.sample import sample_scene
 from rosgeo.raster.source import open_source
 from rosgeo.vector.layers.database import require_log
 from rosgeo.vector.layers.geojson import tail_member
@@ -63,7 +69,7 @@ def describe(path: str | Path) -> Facts:
     -------
     dict
         Plain values for JSON. ``kind``: ``result`` (with ``record``; a Shapefile holds none), ``mask raster`` (likewise), ``scene``,
-        ``layer``, ``training layout`` or ``stac item``; what else there is depends on it.
+        ``container`` (with ``sub_datasets``), ``layer``, ``training layout`` or ``stac item``; what else there is depends on it.
 
     Raises
     ------
@@ -73,11 +79,11 @@ def describe(path: str | Path) -> Facts:
         Nothing that is known here.
     """
     name = str(path)
-    if not name.strip() or ("://" not in name and not name.startswith("/vsi") and not Path(name).exists()):
+    if not name.strip() or (not is_gdal_name(name) and not Path(name).exists()):
         raise InputFileNotFoundError(
             f"{name or 'the name'}: no such file; expected a result of rosgeo, a raster, a layer or weights"
         )
-    attempts: tuple[Callable[[str], Facts | None], ...] = (_layout, _json, _parquet, _raster, _layer)
+    attempts: tuple[Callable[[str], Facts | None], ...] = (_layout, _json, _parquet, _raster, _layer, _container)
     for attempt in attempts:
         facts = attempt(name)
         if facts is not None:
@@ -210,25 +216,19 @@ def _vector_facts(
 def _raster(name: str) -> Facts | None:
     try:
         with open_source(name) as source:
-            reader = open_reader(source, bands=None, stretch=StretchRule(), padding_rgb=(0, 0, 0))
-            _, valid = source.read_decimated(reader.bands, _COVERAGE_SIDE)
             grid = source.grid
             facts: Facts = {
                 "kind": "scene",
                 "width": grid.width,
                 "height": grid.height,
-                "bands": [
-                    {"band": i, "type": t, "colour": c}
-                    for i, (t, c) in enumerate(zip(source.dtypes, source.colours, strict=True), 1)
-                ],
+                "bands": _bands(source),
                 "crs": None if grid.crs is None else crs_label(grid.crs),
                 "georeferenced_by": _georeferencing(source),
+                "placement": None if source.placement is None else source.placement.record() | {"text": source.placement.text()},
                 "coordinates": None if source.georeferenced else "x = column, y = -row, where QGIS shows it",
                 "pixel_size": pixel_size_map(grid.mapping, grid.shape),
                 "gsd_m": ground_scale_m(grid),
-                "bands_used": list(reader.bands),
-                "stretch": reader.stretch.record() if reader.stretch.low is not None else None,
-                "valid_share": round(float(np.mean(valid.any(axis=0))), 4),
+                **_pixels(source),
             }
     except (RasterError, InputFileNotFoundError):
         return None
@@ -256,7 +256,62 @@ def _record_of(text: str | None) -> Facts | None:
 def _georeferencing(source: Any) -> str | None:
     if not source.georeferenced:
         return None
-    return "transform" if isinstance(source.grid.mapping, AffineMapping) else "ground control points"
+    if isinstance(source.placement, RpcFit):
+        return "RPCs"
+    return "transform" if source.placement is None else "ground control points"
+
+
+def _bands(source: RasterSource) -> list[Facts]:
+    """A band's number, type and colour; its name, scale and offset where it has them."""
+    told = zip(source.dtypes, source.colours, source.names, source.scaling, strict=True)
+    return [
+        {
+            "band": i,
+            "type": kind,
+            "colour": colour,
+            **({"name": name} if name else {}),
+            **({} if scaling == (1.0, 0.0) else {"scale": scaling[0], "offset": scaling[1]}),
+        }
+        for i, (kind, colour, name, scaling) in enumerate(told, 1)
+    ]
+
+
+def _pixels(source: RasterSource) -> Facts:
+    """What a run would make of the pixels: bands, stretch (measurements), fill values, valid share, and how few grey levels."""
+    bands = choose_bands(source.count, source.colours, None, source.name, source.names)
+    sample, by_band = source.read_decimated(bands, _COVERAGE_SIDE)
+    if np.iscomplexobj(sample):
+        raise RasterError(f"{source.name} holds complex numbers")
+    scaling = [source.scaling[b - 1] for b in bands]
+    sampled = sample_scene(sample, by_band, StretchRule(), scaling)
+    fills = sampled.fills or find_fills(sample, np.broadcast_to(by_band, sample.shape))
+    valid = together(sample, without_fills(sample, by_band, [fill for fill in sampled.fills if fill.certain]))
+    stretch = sampled.stretch.record()
+    if sampled.stretch.low is not None and sampled.stretch.high is not None:
+        stretch = {
+            key: tuple(value * scale + offset for value, (scale, offset) in zip(values, scaling, strict=True))
+            for key, values in stretch.items()
+        }
+    return {
+        "bands_used": list(bands),
+        "stretch": stretch if sampled.stretch.low is not None else None,
+        "fill": [{"value": f.value, "share": round(f.share, 4), "nodata": f.certain and f in sampled.fills} for f in fills],
+        "grey_levels": sampled.levels if sampled.few_levels(source.name, StretchRule(), scaling) else None,
+        "valid_share": round(float(np.mean(valid)), 4),
+    }
+
+
+def _container(name: str) -> Facts | None:
+    """A file that holds rasters, and none itself."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(name) as dataset:
+                if not dataset.subdatasets:
+                    return None
+                return {"kind": "container", "format": dataset.driver, "sub_datasets": list(dataset.subdatasets)}
+    except (RasterioError, OSError):
+        return None
 
 
 def _layer(name: str) -> Facts | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -31,6 +32,7 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         if torch.cuda.is_available():
+            _require_no_fork("auto")
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
@@ -40,6 +42,7 @@ def choose_device(name: str) -> torch.device:
     if device is None or device.type not in ("cpu", "cuda", "mps"):
         raise OptionError(f"device {name!r}: expected auto, cpu, cuda, cuda:N or mps")
     if device.type == "cuda":
+        _require_no_fork(name)
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
             reason = "PyTorch was built without CUDA" if torch.version.cuda is None else f"PyTorch sees {count} CUDA devices"
@@ -47,6 +50,16 @@ def choose_device(name: str) -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("device 'mps' was asked for, but this machine has no Metal GPU. Use --device auto or cpu.")
     return device
+
+
+def _require_no_fork(name: str) -> None:
+    """Raise in a process that was forked after its parent used CUDA, which no child can use then."""
+    forked: Callable[[], bool] = getattr(torch.cuda, "_is_in_bad_fork", bool)
+    if forked():
+        raise DeviceError(
+            f"device {name!r}: this process was forked after its parent had used CUDA, which it cannot go on with. Start processes with "
+            "multiprocessing.get_context('spawn'), or use --device cpu"
+        )
 
 
 def cpu_has_bf16() -> bool:

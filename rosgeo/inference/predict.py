@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from rosgeo.errors import DeviceError, OutOfMemoryWarning
 from rosgeo.inference.crops import Resampling, batch_crops
 from rosgeo.inference.device import choose_device, choose_precision
+from rosgeo.inference.forks import survive_forks
 from rosgeo.model.checkpoint import LoadedModel
 from rosgeo.model.network import RosSam
 from rosgeo.types import BoolArray, Crop, Float32Array, ObjectMask, PromptBatch
@@ -58,6 +59,7 @@ class Segmenter:
         batch_size: int | None = None,
         resample: Resampling = "bicubic",
     ) -> None:
+        survive_forks()
         self.device = choose_device(device)
         self.dtype = choose_precision(precision, self.device)
         self.batch_size = batch_size or (1 if self.device.type == "cpu" else 16)

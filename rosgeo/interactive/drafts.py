@@ -27,6 +27,7 @@ from rosgeo.raster.source import RasterSource, open_source
 from rosgeo.run.options import SegmentOptions, make_options
 from rosgeo.run.pipeline import open_segmenter, segment
 from rosgeo.run.prompts import Prompts, prompts_of, require_reachable
+from rosgeo.run.record import of_scene
 from rosgeo.run.tiles import TileRunner
 from rosgeo.types import BoolArray, Crop, CropWindow, FloatArray, ObjectMask, RasterGrid, Status, Tile
 from rosgeo.vector.clicked import clicked_polygon
@@ -108,13 +109,14 @@ class Drafter:
         self.scene, self.options = scene, options
         rule = parse_stretch(options.stretch)
         self.out_crs = parse_crs(options.crs, "crs") if options.crs is not None else None
-        with open_source(scene) as source:
+        with open_source(scene, options.reading) as source:
             self.name, self.grid, self._georeferenced = source.name, source.grid, source.georeferenced
             if self.out_crs is not None:
                 require_reachable(source, self.out_crs)
             # Once, so that all crops are stretched alike.
             reader = open_reader(source, bands=options.bands, stretch=rule, padding_rgb=PADDING_RGB)
-        self.bands, self.stretch = reader.bands, reader.stretch
+        self.bands, self.stretch, self.reading = reader.bands, reader.stretch, reader.source.reading
+        self.of_scene = of_scene(reader)
         self.segmenter = segmenter or open_segmenter(options)
         self._crops_kept = crops_kept
         self._encoded: OrderedDict[tuple[str, CropWindow], EncodedCrop] = OrderedDict()
@@ -126,7 +128,7 @@ class Drafter:
         if not np.isfinite(corners).all() or x0 == x1 or y0 == y1:
             raise OptionError(f"{said}: expected two finite corners with an area between them")
         placed = self._placed(shapely.box(*np.minimum(corners[:2], corners[2:]), *np.maximum(corners[:2], corners[2:])), crs)
-        with open_source(self.scene) as source, warnings.catch_warnings():
+        with open_source(self.scene, self.reading) as source, warnings.catch_warnings():
             # Is an error here, and says the same.
             warnings.simplefilter("ignore", NoOverlapWarning)
             prompts = prompts_of(

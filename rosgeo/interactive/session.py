@@ -14,6 +14,7 @@ from pyproj import CRS
 from rosgeo.errors import OptionError
 from rosgeo.interactive.drafts import Draft, Drafter, session_options
 from rosgeo.raster.bands import Stretch
+from rosgeo.raster.reading import Reading
 from rosgeo.run.options import SegmentOptions
 from rosgeo.run.record import describe_run, run_record
 from rosgeo.types import RasterGrid
@@ -99,6 +100,11 @@ class Session:
     def bands(self) -> tuple[int, int, int]:
         """The bands, from 1, that the model sees as red, green and blue."""
         return self._drafter.bands
+
+    @property
+    def reading(self) -> Reading:
+        """How the scene is read, with what was found of fill values."""
+        return self._drafter.reading
 
     @property
     def stretch(self) -> Stretch:
@@ -245,6 +251,7 @@ class Session:
         return run_record(
             interactive={"objects": len(clicks), "clicks": sum(clicks)},
             **describe_run(self.options, self._drafter.segmenter, self.bands, self.stretch),
+            **self._drafter.of_scene,
             inputs={"scene": self._drafter.name},
             objects=len(result),
             counts=dict(Counter(result["rosgeo_status"])),

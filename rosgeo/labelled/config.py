@@ -11,7 +11,20 @@ __all__ = ["DataConfig", "DataSource", "SplitConfig"]
 
 _KEYS_OF_KIND = {
     "coco": {"path", "annotations"},
-    "raster": {"raster", "labels", "layer", "where", "class_column", "labels_crs", "y_axis", "bands", "stretch"},
+    "raster": {
+        "raster",
+        "labels",
+        "layer",
+        "where",
+        "class_column",
+        "labels_crs",
+        "y_axis",
+        "bands",
+        "stretch",
+        "nodata",
+        "dem",
+        "height",
+    },
     "masks": {"path"},
     "frames": {"path", "masks"},
 }
@@ -46,6 +59,8 @@ class DataSource:
         As ``rosgeo segment --bands``.
     stretch : str
         As ``rosgeo segment --stretch``.
+    nodata, dem, height : float or str, str, float; or None
+        As ``rosgeo segment --nodata``, ``--dem`` and ``--height``.
     """
 
     kind: Literal["coco", "raster", "masks", "frames"] = "coco"
@@ -61,6 +76,9 @@ class DataSource:
     y_axis: Literal["auto", "down", "up"] = "auto"
     bands: str | None = None
     stretch: str = "auto"
+    nodata: float | str | None = None
+    dem: str | None = None
+    height: float | None = None
 
     def __post_init__(self) -> None:
         for key in _NEEDED_OF_KIND[self.kind]:

@@ -35,15 +35,20 @@ class RasterPixels:
     ----------
     path : str
         Whatever rasterio opens.
-    bands : tuple of int or None
+    bands : tuple of int or str, or None
         See `parse_bands`.
     stretch : str
         See `parse_stretch`.
+    nodata, dem, height
+        See `make_reading`.
     """
 
     path: str
-    bands: tuple[int, ...] | None = None
+    bands: tuple[int | str, ...] | None = None
     stretch: str = "auto"
+    nodata: float | str | None = None
+    dem: str | None = None
+    height: float | None = None
 
 
 @dataclass(frozen=True)
@@ -130,10 +135,11 @@ def _reader(raster: RasterPixels, process: int) -> CropReader:
     # Not at the top: a GPU machine without geospatial packages trains on pictures.
     from rosgeo.raster.bands import parse_stretch
     from rosgeo.raster.crops import open_reader
+    from rosgeo.raster.reading import make_reading
     from rosgeo.raster.source import open_source
     from rosgeo.raster.upright import upright_source
 
-    opened = open_source(raster.path)
+    opened = open_source(raster.path, make_reading(raster.nodata, raster.dem, raster.height))
     reader = open_reader(
         upright_source(opened.__enter__()), bands=raster.bands, stretch=parse_stretch(raster.stretch), padding_rgb=PADDING_RGB
     )

@@ -59,6 +59,7 @@ def read_labels(source: DataSource, column: str | None = None) -> tuple[list[Lab
             f"{source.raster}: a source of kind raster needs the package {error.name}, which is not here"
         ) from error
     from rosgeo.raster.bands import parse_bands, parse_stretch
+    from rosgeo.raster.reading import make_reading
 
     parse_stretch(source.stretch)
     frame, unwanted = _wanted(
@@ -70,8 +71,9 @@ def read_labels(source: DataSource, column: str | None = None) -> tuple[list[Lab
             raise OptionError(f"{source.labels} has no column {name!r}; it has: {columns or 'none'}")
     classes = ["object"] * len(frame) if source.class_column is None else class_names(frame[source.class_column])
     groups = [""] * len(frame) if column is None else class_names(frame[column], "")
-    pixels = RasterPixels(source.raster, parse_bands(source.bands), source.stretch)
-    with open_source(source.raster) as opened:
+    reading = make_reading(source.nodata, source.dem, source.height, option="nodata")
+    pixels = RasterPixels(source.raster, parse_bands(source.bands), source.stretch, source.nodata, source.dem, source.height)
+    with open_source(source.raster, reading) as opened:
         raster = upright_source(opened)
         placed = _placed(frame, opened, source)
         if placed.in_pixels and raster is not opened:
@@ -111,9 +113,10 @@ def _wanted(frame: Any, source: DataSource) -> tuple[Any, int]:
 
 
 def _placed(frame: Any, raster: RasterSource, source: DataSource) -> Placed:
+    from rosgeo.geometry.accuracy import warn_of_coarse_operation
     from rosgeo.geometry.place import place_geometries
 
-    return place_geometries(
+    placed = place_geometries(
         frame.geometry.to_numpy(),
         frame.crs,
         raster.grid,
@@ -123,6 +126,8 @@ def _placed(frame: Any, raster: RasterSource, source: DataSource) -> Placed:
         boxes_crs=source.labels_crs,
         y_axis=source.y_axis,
     )
+    warn_of_coarse_operation(placed.crs, raster.grid, source.labels, source.raster)
+    return placed
 
 
 def _to_pixels(placed: Placed, grid: RasterGrid) -> tuple[dict[int, tuple[FloatArray, ...]], FloatArray, dict[str, int]]:
@@ -171,9 +176,10 @@ def footprint(raster: str) -> Any:
     from pyproj import CRS
 
     from rosgeo.geometry.boxes import transform_points
+    from rosgeo.raster.names import is_gdal_name
     from rosgeo.raster.source import open_source
 
-    if not Path(raster).exists() and "://" not in raster and not raster.startswith("/vsi"):
+    if not Path(raster).exists() and not is_gdal_name(raster):
         raise InputFileNotFoundError(f"{raster}: no such file; expected a raster")
     with open_source(raster) as source:
         grid = source.grid

@@ -43,7 +43,12 @@ class TrainingData:
 def _digest(objects: Iterable[LabelledObject]) -> str:
     digest = hashlib.sha256()
     for o in objects:
-        digest.update(f"{o.image_path.name} {o.category} {o.raster and (o.raster.bands, o.raster.stretch)} {o.hidden}".encode())
+        said = o.raster and (
+            o.raster.bands,
+            o.raster.stretch,
+            *(v for v in (o.raster.nodata, o.raster.dem, o.raster.height) if v is not None),
+        )
+        digest.update(f"{o.image_path.name} {o.category} {said} {o.hidden}".encode())
         # The name of a clip and not its place, so that a run can go on where its data were moved to.
         digest.update(Path(o.ground).name.encode())
         for ring in o.rings:

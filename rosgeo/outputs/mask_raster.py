@@ -20,9 +20,11 @@ from rasterio.windows import Window
 
 from rosgeo.errors import OptionError, OutputError
 from rosgeo.geometry.boxes import geometries_on
+from rosgeo.geometry.gcps import fit_points
 from rosgeo.geometry.mapping import AffineMapping
+from rosgeo.raster.reading import AS_TAGGED, Reading
 from rosgeo.raster.source import open_source
-from rosgeo.types import RasterGrid
+from rosgeo.types import FloatArray, RasterGrid
 from rosgeo.vector.layers.write import check_output, replacing, room_on_disk
 
 if TYPE_CHECKING:
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["check_mask_raster", "write_mask_raster"]
 
 _BLOCK = 512
-_GCPS_A_SIDE = 5
+_GCPS_A_SIDE = (5, 11, 21, 31)
+"""Ground control points that are tried, till they tell the mapping to within `_GCP_ERROR_PX`; GDAL holds some thousands at most."""
+_GCP_ERROR_PX = 0.1
 _DESCRIPTIONS = {"mask": "1 inside an outline", "row": "rosgeo_id + 1"}
 
 
@@ -49,6 +53,7 @@ def write_mask_raster(
     *,
     values: Literal["mask", "row"] = "mask",
     record: dict[str, Any] | None = None,
+    reading: Reading = AS_TAGGED,
     block: int = 4 * _BLOCK,
 ) -> None:
     """Write the outlines of a result as a Cloud Optimized GeoTIFF on the grid of its scene.
@@ -66,6 +71,8 @@ def write_mask_raster(
         elsewhere, which is the file's nodata.
     record : dict, optional
         The run's record, kept in the file's metadata under ``rosgeo``.
+    reading : Reading
+        How the run read the scene: heights move its pixels on the map.
     block : int
         Pixels a side of what is held in memory at once.
 
@@ -82,7 +89,7 @@ def write_mask_raster(
     """
     if values not in ("mask", "row"):
         raise OptionError(f"mask raster values {values!r}: expected mask or row")
-    with open_source(scene) as source:
+    with open_source(scene, reading) as source:
         grid, georeferenced = source.grid, source.georeferenced
     there = result[~(result.geometry.isna() | result.geometry.is_empty)]
     polygons = shapely.transform(geometries_on(there.geometry.to_numpy(), there.crs, grid), grid.mapping.to_px)
@@ -169,9 +176,19 @@ def _georeference(dataset: Any, grid: RasterGrid, georeferenced: bool) -> None:
     if isinstance(grid.mapping, AffineMapping):
         dataset.transform, dataset.crs = grid.mapping.transform, crs
         return
-    rows, cols = np.linspace(0, grid.height, _GCPS_A_SIDE), np.linspace(0, grid.width, _GCPS_A_SIDE)
-    px = np.array([(col, row) for row in rows for col in cols])
+    for side in _GCPS_A_SIDE:
+        px = _lattice(grid, side)
+        told, _ = fit_points(px, grid.mapping.to_map(px), grid.shape, grid.crs)
+        between = _lattice(grid, 3 * side)
+        if np.abs(told.to_px(grid.mapping.to_map(between)) - between).max() <= _GCP_ERROR_PX:
+            break
     points = [
         GroundControlPoint(row, col, x, y) for (col, row), (x, y) in zip(px.tolist(), grid.mapping.to_map(px).tolist(), strict=True)
     ]
     dataset.gcps = (points, crs)
+
+
+def _lattice(grid: RasterGrid, side: int) -> FloatArray:
+    """`side` x `side` pixel points (N, 2) over a raster."""
+    x, y = np.meshgrid(np.linspace(0, grid.width, side), np.linspace(0, grid.height, side))
+    return np.stack([x.ravel(), y.ravel()], axis=1)

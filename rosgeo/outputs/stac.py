@@ -22,6 +22,7 @@ from rosgeo.errors import OptionError, OutputError
 from rosgeo.geometry.boxes import transform_points
 from rosgeo.geometry.crs import is_local
 from rosgeo.geometry.mapping import AffineMapping
+from rosgeo.raster.reading import AS_TAGGED, Reading
 from rosgeo.raster.source import open_source
 from rosgeo.types import FloatArray, RasterGrid
 from rosgeo.vector.layers.geojson import on_the_globe
@@ -145,6 +146,7 @@ def write_stac(
     *,
     outlines: Sequence[str],
     scene_time: str | None,
+    reading: Reading = AS_TAGGED,
     **further: str | None,
 ) -> None:
     """Write the item of a result beside it.
@@ -161,11 +163,13 @@ def write_stac(
         The files of the result.
     scene_time : str or None
         See `scene_times`.
+    reading : Reading
+        How the run read the scene.
     **further : str or None
         ``mask_raster`` and ``preview``, where there are any.
     """
     target = Path(path)
-    with open_source(scene) as source:
+    with open_source(scene, reading) as source:
         grid = source.grid
     item = stac_item(
         target.name.removesuffix(".stac.json"), scene, grid, record, times=scene_times(scene, scene_time), folder=target.parent,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +25,9 @@ from rosgeo.pictures.scene_picture import (
     picture_transform,
     read_picture,
 )
+from rosgeo.raster.bands import Band
 from rosgeo.raster.crops import CropReader
+from rosgeo.raster.reading import make_reading
 from rosgeo.raster.source import open_source
 from rosgeo.types import FloatArray, RasterGrid
 
@@ -52,8 +56,11 @@ def plot(
     boxes: Any = None,
     objects: int = 18,
     whole: bool = False,
-    bands: str | tuple[int, ...] | None = None,
+    bands: str | tuple[Band, ...] | None = None,
     stretch: str = "auto",
+    nodata: str | float | Sequence[float] | None = None,
+    dem: str | Path | None = None,
+    height: float | None = None,
     max_side: int = 1600,
 ) -> Figure:
     """Draw a result over its scene.
@@ -70,7 +77,7 @@ def plot(
         So many objects get a picture of their own below the overview, the lowest scores first; 0 for none.
     whole : bool
         The overview shows the whole scene, and not only the ground round outlines and boxes.
-    bands, stretch
+    bands, stretch, nodata, dem, height
         As for the run; see `rosgeo.segment`.
     max_side : int
         Pixels a side of the overview's picture, at most.
@@ -91,7 +98,7 @@ def plot(
     if objects < 0 or max_side < 1:
         raise OptionError(f"objects {objects}, max_side {max_side}: expected numbers of at least 0 and 1")
     prompts = None if boxes is None else boxes_in(boxes, result)
-    with open_source(scene) as source:
+    with open_source(scene, make_reading(nodata, dem, height)) as source:
         reader = picture_reader(source, bands, stretch)
         grid = reader.source.grid
         outlines = on_grid(result, grid)

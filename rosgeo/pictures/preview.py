@@ -18,7 +18,7 @@ from rosgeo.geometry.windows import CropPolicy, clip_box, plan_window
 from rosgeo.inference.crops import PADDING_RGB, resample_image
 from rosgeo.pictures.scale_bar import ScaleBar, ground_of_pixel, scale_bar
 from rosgeo.pictures.scene_picture import SCORE_COLOURS, colour_of, read_picture
-from rosgeo.raster.bands import StretchRule
+from rosgeo.raster.bands import Band, StretchRule
 from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource, open_source
 from rosgeo.raster.upright import upright_source
@@ -58,7 +58,7 @@ def check_preview(path: str | Path, *, overwrite: bool, inputs: tuple[str, ...] 
     check_output(path, overwrite=overwrite, inputs=inputs)
 
 
-def draw_preview(scene: Any, run: SegmentRun, path: str | Path, *, bands: tuple[int, ...] | None, stretch: StretchRule) -> None:
+def draw_preview(scene: Any, run: SegmentRun, path: str | Path, *, bands: tuple[Band, ...] | None, stretch: StretchRule) -> None:
     """Draw a run's scene and objects into one picture.
 
     Parameters
@@ -78,9 +78,9 @@ def draw_preview(scene: Any, run: SegmentRun, path: str | Path, *, bands: tuple[
     style in QGIS), boxes, a legend that counts them, and a scale bar. The sheet below shows 64 objects at most, worst first (see
     `worst_first`), each with its row number, its score or status, and a scale bar of its own.
     """
-    with open_source(scene) as stored:
+    with open_source(scene, run.reading) as stored:
         source = upright_source(stored) if run.axes == "map" else stored
-        reader = open_reader(source, bands=bands, stretch=stretch, padding_rgb=PADDING_RGB)
+        reader = open_reader(source, bands=bands, stretch=stretch, padding_rgb=PADDING_RGB, quiet=True)
         outlines = _outlines_px(run, source)
         rows = worst_first(run)
         overview = _overview(reader, run, outlines)

@@ -16,7 +16,7 @@ from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.geometry.place import place_geometries
 from rosgeo.geometry.windows import MAX_READ_SIDE, decimation_of
 from rosgeo.inference.crops import PADDING_RGB
-from rosgeo.raster.bands import parse_bands, parse_stretch
+from rosgeo.raster.bands import Band, parse_bands, parse_stretch
 from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.source import RasterSource
 from rosgeo.raster.upright import upright_source
@@ -74,7 +74,7 @@ def colour_of(score: float) -> str:
     return next((colour for low, high, colour in SCORE_COLOURS if low <= score < high or score == high == 1.0), _UNSCORED)
 
 
-def picture_reader(source: RasterSource, bands: str | tuple[int, ...] | None, stretch: str) -> CropReader:
+def picture_reader(source: RasterSource, bands: str | tuple[Band, ...] | None, stretch: str) -> CropReader:
     """A reader of a scene whose picture can be laid on a map by an affine transform.
 
     Of the raster itself, but for one that is tied to the map by points: that is seen through its upright grid.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +22,8 @@ from rosgeo.pictures.scene_picture import (
     picture_transform,
     read_picture,
 )
+from rosgeo.raster.bands import Band
+from rosgeo.raster.reading import Reading, make_reading
 from rosgeo.raster.source import open_source
 from rosgeo.types import RasterGrid, UInt8Array
 
@@ -39,8 +43,11 @@ def view(
     scene: Any = None,
     *,
     boxes: Any = None,
-    bands: str | tuple[int, ...] | None = None,
+    bands: str | tuple[Band, ...] | None = None,
     stretch: str = "auto",
+    nodata: str | float | Sequence[float] | None = None,
+    dem: str | Path | None = None,
+    height: float | None = None,
     max_side: int = 2048,
     tiles: str | None = None,
 ) -> folium.Map:
@@ -54,7 +61,7 @@ def view(
         Its scene; shown under the outlines, brought to Web Mercator.
     boxes : path or GeoDataFrame, optional
         The boxes that it was made from, a row each; drawn dashed.
-    bands, stretch
+    bands, stretch, nodata, dem, height
         As for the run; see `rosgeo.segment`.
     max_side : int
         Pixels a side of the scene's picture, at most.
@@ -83,7 +90,7 @@ def view(
         raise CRSMismatchError("the result has no CRS, so it has no place on a web map; draw it with rosgeo.plot")
     shown = folium.Map(tiles=tiles, zoom_control=True, max_zoom=24)
     if scene is not None:
-        picture, bounds = _scene_on_mercator(scene, bands, stretch, max_side)
+        picture, bounds = _scene_on_mercator(scene, make_reading(nodata, dem, height), bands, stretch, max_side)
         folium.raster_layers.ImageOverlay(_png_url(picture), bounds, name="scene", mercator_project=False).add_to(shown)
     if boxes is not None:
         prompts = boxes_in(boxes, result).to_crs(_DEGREES)
@@ -122,9 +129,11 @@ def _for_tooltips(result: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     return frame
 
 
-def _scene_on_mercator(scene: Any, bands: Any, stretch: str, max_side: int) -> tuple[UInt8Array, list[list[float]]]:
+def _scene_on_mercator(
+    scene: Any, reading: Reading, bands: Any, stretch: str, max_side: int
+) -> tuple[UInt8Array, list[list[float]]]:
     """The scene's picture in Web Mercator, RGBA (h, w, 4), and its corners [[south, west], [north, east]] in degrees."""
-    with open_source(scene) as source:
+    with open_source(scene, reading) as source:
         if source.grid.crs is None:
             raise CRSMismatchError(
                 f"{source.name} has no CRS, so it has no place on a web map; leave the scene out, or use rosgeo.plot"

@@ -116,8 +116,9 @@ class RosgeoSegment(QgsProcessingAlgorithm):
         self._number("MIN_AREA", "Smallest part and hole, square pixels (empty: 1 % of the box)", 0.0)
         self._advanced(QgsProcessingParameterBoolean("RESUME", "Go on where a cancelled run was", False))
         self._number("CROP_FACTOR", "Side of the crop over the box's longer side (empty: rosgeo's own)", 1.0)
-        self._text("BANDS", "Bands from 1, as in 4,3,2 (empty: red, green, blue)")
+        self._text("BANDS", "Bands from 1 or by name, as in 4,3,2 (empty: red, green, blue)")
         self._text("STRETCH", "Stretch to 8-bit: auto, none, percentile:LO,HI or range:LO,HI (empty: auto)")
+        self._text("NODATA", "Value that is no measurement, as in -9999 (empty: as the scene is tagged)")
         self._advanced(QgsProcessingParameterBoolean("SHARE", "Boxes near each other share a crop (faster, coarser)", False))
         self._text("EXTRA", "More options of 'rosgeo segment', as on a command line")
         self._text("COMMAND", "The program rosgeo (empty: as installed)")
@@ -203,7 +204,7 @@ class RosgeoSegment(QgsProcessingAlgorithm):
         for name, option in (("MIN_AREA", "--min-area"), ("CROP_FACTOR", "--crop-factor")):
             if parameters.get(name) is not None:
                 options += [option, repr(self.parameterAsDouble(parameters, name, context))]
-        for name, option in (("BANDS", "--bands"), ("STRETCH", "--stretch")):
+        for name, option in (("BANDS", "--bands"), ("STRETCH", "--stretch"), ("NODATA", "--nodata")):
             text = self.parameterAsString(parameters, name, context).strip()
             options += [option, text] if text else []
         for name, option in (("SHARE", "--share"), ("RESUME", "--resume")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -12,24 +13,45 @@ import numpy.typing as npt
 from rosgeo.errors import OptionError, RasterError
 from rosgeo.types import BoolArray, UInt8Array
 
-__all__ = ["Stretch", "StretchRule", "choose_bands", "fit_stretch", "parse_bands", "parse_stretch"]
+__all__ = ["COLOURS", "Band", "Stretch", "StretchRule", "choose_bands", "fit_stretch", "parse_bands", "parse_stretch"]
+
+Band = int | str
+"""A band's number, from 1, or its name."""
+
+COLOURS = ("red", "green", "blue", "alpha")
+"""Names that say by themselves what a band is."""
 
 
-def parse_bands(text: str | Sequence[int] | None) -> tuple[int, ...] | None:
-    """``"4,3,2"`` or a sequence of one or three band numbers from 1; None for the default."""
+def parse_bands(text: str | Sequence[Band] | None) -> tuple[Band, ...] | None:
+    """``"4,3,2"``, ``"B04,B03,B02"``, or a sequence of one or three band numbers (from 1) or names; None for the default."""
     if text is None:
         return None
     try:
-        bands = tuple(int(b) for b in (text.split(",") if isinstance(text, str) else text))
+        bands = tuple(_band(b) for b in (text.split(",") if isinstance(text, str) else text))
     except (ValueError, TypeError):
         bands = ()
     if len(bands) not in (1, 3):
-        raise OptionError(f"bands {text!r}: expected one or three band numbers from 1, as in 4,3,2")
+        raise OptionError(f"bands {text!r}: expected one or three band numbers from 1 or names, as in 4,3,2 or red,green,blue")
     return bands
 
 
+def _band(given: Any) -> Band:
+    if isinstance(given, str):
+        text = given.strip()
+        if not text:
+            raise ValueError(given)
+        return int(text) if text.lstrip("+-").isdigit() else text
+    if int(given) != given:
+        raise ValueError(given)
+    return int(given)
+
+
 def choose_bands(
-    count: int, colours: Sequence[str], requested: tuple[int, ...] | None, name: str = "the raster"
+    count: int,
+    colours: Sequence[str],
+    requested: tuple[Band, ...] | None,
+    name: str = "the raster",
+    names: Sequence[str] = (),
 ) -> tuple[int, int, int]:
     """The bands, from 1, that become red, green and blue.
 
@@ -39,31 +61,57 @@ def choose_bands(
         Bands of the raster.
     colours : sequence of str
         Colour interpretation of each, in rasterio's names.
-    requested : tuple of one or three int, or None
-        None: the bands marked red, green and blue, else the first three, else the first one three times. Alpha bands do not count.
+    requested : tuple of one or three int or str, or None
+        Numbers or names. None: the bands marked red, green and blue, else those named so, else the first three, else the first one three
+        times. Alpha bands do not count.
     name : str
         The raster's name, for messages.
+    names : sequence of str
+        Description of each band, see `rosgeo.raster.protocol.RasterSource`; none for an empty sequence.
 
     Raises
     ------
     OptionError
-        A requested band that the raster does not have.
+        A requested band that the raster does not have, or has twice.
     """
     if requested is not None:
-        for band in requested:
-            if not 1 <= band <= count:
-                raise OptionError(f"band {band} was asked for, but {name} has {count} band{'s' * (count != 1)} (from 1)")
-        r, g, b = requested * 3 if len(requested) == 1 else requested
+        found = [_find_band(band, count, colours, names, name) for band in requested]
+        r, g, b = found * 3 if len(found) == 1 else found
         return r, g, b
-    marked = [list(colours).index(c) + 1 if c in colours else 0 for c in ("red", "green", "blue")]
-    if all(marked):
-        return marked[0], marked[1], marked[2]
+    for told in (list(colours), [text.lower() for text in names]):
+        marked = [told.index(c) + 1 if c in told else 0 for c in COLOURS[:3]]
+        if all(marked):
+            return marked[0], marked[1], marked[2]
     plain = [i + 1 for i in range(count) if i >= len(colours) or colours[i] != "alpha"]
     if len(plain) >= 3:
         return plain[0], plain[1], plain[2]
     if not plain:
         raise RasterError(f"{name} has an alpha band only; expected at least one band of picture")
     return plain[0], plain[0], plain[0]
+
+
+def _find_band(band: Band, count: int, colours: Sequence[str], names: Sequence[str], name: str) -> int:
+    """The number of a band that was asked for by number or name."""
+    if isinstance(band, int) and 1 <= band <= count:
+        return band
+    text = str(band)
+    for told in (names, [_plain(n) for n in names], [_plain(re.split(r"[\s,:(]", n.strip())[0]) for n in names], colours):
+        wanted = text if told is names else _plain(text)
+        found = [i for i, n in enumerate(told, 1) if n == wanted]
+        if len(found) > 1:
+            raise OptionError(
+                f"band {text} was asked for, and bands {', '.join(map(str, found))} of {name} are named so; ask by number"
+            )
+        if found:
+            return found[0]
+    known = ", ".join(f"{i} {n}" for i, n in enumerate(names, 1) if n)
+    known = f": {known}" if known else " (from 1)" if isinstance(band, int) else ", and none of them has a name"
+    raise OptionError(f"band {text} was asked for, but {name} has {count} band{'s' * (count != 1)}{known}")
+
+
+def _plain(text: str) -> str:
+    """A name to be compared: B04 is b4."""
+    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", text.strip().lower())
 
 
 @dataclass(frozen=True)
@@ -138,7 +186,9 @@ class Stretch:
         return asdict(self)
 
 
-def fit_stretch(rule: StretchRule, sample: npt.NDArray[Any], valid: BoolArray) -> Stretch:
+def fit_stretch(
+    rule: StretchRule, sample: npt.NDArray[Any], valid: BoolArray, scaling: Sequence[tuple[float, float]] = ((1.0, 0.0),) * 3
+) -> Stretch:
     """The numbers of a rule on a sample of the scene.
 
     Parameters
@@ -149,18 +199,23 @@ def fit_stretch(rule: StretchRule, sample: npt.NDArray[Any], valid: BoolArray) -
         The whole scene, decimated.
     valid : bool array (h, w) or (3, h, w)
         False on nodata, for all bands or for each.
+    scaling : sequence of three (float, float)
+        Scale and offset of each band. The values of a rule ``range`` are measurements, ``value * scale + offset``.
 
     Returns
     -------
     Stretch
-        Nodata, values that are not finite and saturated pixels (the largest value of an integer type) are left out of percentiles.
+        In stored values; of a band with a negative scale `low` is above `high`. Nodata, values that are not finite and saturated pixels
+        (the largest value of an integer type) are left out of percentiles.
     """
     if rule.kind == "none" or (rule.kind == "auto" and sample.dtype == np.uint8):
         return Stretch()
     if rule.kind == "range":
-        return Stretch((rule.low,) * 3, (rule.high,) * 3)
+        low, high = (tuple((value - offset) / scale for scale, offset in scaling) for value in (rule.low, rule.high))
+        return Stretch(low, high)
     by_band = np.broadcast_to(valid, sample.shape)
     limits = [_percentiles(band, good, rule) for band, good in zip(sample, by_band, strict=True)]
+    limits = [pair if scale > 0 else pair[::-1] for pair, (scale, _) in zip(limits, scaling, strict=True)]
     return Stretch(tuple(low for low, _ in limits), tuple(high for _, high in limits))
 
 

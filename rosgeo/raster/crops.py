@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rosgeo.errors import RasterError
+from rosgeo.errors import PixelsWarning, PlacementWarning, RasterError
 from rosgeo.geometry.windows import decimation_of
-from rosgeo.raster.bands import Stretch, StretchRule, choose_bands, fit_stretch
-from rosgeo.raster.source import RasterSource
+from rosgeo.raster.bands import Band, Stretch, StretchRule, choose_bands, fit_stretch
+from rosgeo.raster.fill import Fill
+from rosgeo.raster.protocol import RasterSource
+from rosgeo.raster.sample import STATISTICS_SIDE, sample_scene
 from rosgeo.types import BoolArray, Crop, CropWindow, FloatArray, UInt8Array
 
 __all__ = ["CropReader", "open_reader"]
 
-_STATISTICS_SIDE = 1024
 _STRIP_PX = 1024
 
 _HELD_PX = 4096**2
@@ -38,11 +40,19 @@ class CropReader:
         Band values to 8-bit.
     padding_rgb : tuple of three int
         Colour of what is outside the raster or nodata.
+    fills : tuple of Fill
+        What was found of values that no tag names. The source knows already which of them it takes as nodata.
     """
 
     def __init__(
-        self, source: RasterSource, bands: tuple[int, int, int], stretch: Stretch, padding_rgb: tuple[int, int, int]
+        self,
+        source: RasterSource,
+        bands: tuple[int, int, int],
+        stretch: Stretch,
+        padding_rgb: tuple[int, int, int],
+        fills: tuple[Fill, ...] = (),
     ) -> None:
+        self.fills = fills
         self.source = source
         self.bands = bands
         self.stretch = stretch
@@ -164,11 +174,23 @@ def _lies_in(part: slice, whole: slice) -> bool:
 def open_reader(
     source: RasterSource,
     *,
-    bands: tuple[int, ...] | None,
+    bands: tuple[Band, ...] | None,
     stretch: StretchRule,
     padding_rgb: tuple[int, int, int],
+    quiet: bool = False,
 ) -> CropReader:
-    """Choose bands and fit the stretch on the whole scene.
+    """Choose bands, look for fill values and fit the stretch on the whole scene.
+
+    Parameters
+    ----------
+    source : RasterSource
+    bands : tuple of one or three int or str, or None
+        See `choose_bands`.
+    stretch : StretchRule
+    padding_rgb : tuple of three int
+        See `CropReader`.
+    quiet : bool
+        Nothing is warned of: the run was told already.
 
     Raises
     ------
@@ -176,8 +198,15 @@ def open_reader(
         Complex bands.
     OptionError
         A band that the raster does not have.
+
+    Warns
+    -----
+    PixelsWarning
+        A value that no tag names is taken as nodata, or may have to be; the stretch leaves few grey levels.
+    PlacementWarning
+        Control points are missed, or heights were assumed.
     """
-    chosen = choose_bands(source.count, source.colours, bands, source.name)
+    chosen = choose_bands(source.count, source.colours, bands, source.name, source.names)
     for band in chosen:
         kind = source.dtypes[band - 1]
         if "complex" in kind:
@@ -185,12 +214,20 @@ def open_reader(
                 f"{source.name}: band {band} is {kind}, which has no brightness. Write its magnitude to a real band first "
                 "(for SAR: the amplitude in dB)."
             )
-    return CropReader(source, chosen, _fit(source, chosen, stretch), padding_rgb)
-
-
-def _fit(source: RasterSource, bands: tuple[int, int, int], rule: StretchRule) -> Stretch:
-    kinds = {source.dtypes[b - 1] for b in bands}
-    if rule.kind in ("none", "range") or (rule.kind == "auto" and kinds == {"uint8"}):
-        empty: npt.NDArray[Any] = np.zeros((3, 0, 0), dtype=np.result_type(*kinds))
-        return fit_stretch(rule, empty, np.zeros((0, 0), dtype=bool))
-    return fit_stretch(rule, *source.read_decimated(bands, _STATISTICS_SIDE))
+    placed = source.placement.warning(source.name) if source.placement is not None else None
+    if placed and not quiet:
+        warnings.warn(placed, PlacementWarning, stacklevel=2)
+    kinds = {source.dtypes[b - 1] for b in chosen}
+    scaling = [source.scaling[b - 1] for b in chosen]
+    if kinds == {"uint8"} and stretch.kind != "percentile":
+        # As it is, or as it was said: nothing is read for that.
+        empty: npt.NDArray[Any] = np.zeros((3, 0, 0), dtype=np.uint8)
+        return CropReader(source, chosen, fit_stretch(stretch, empty, np.zeros((0, 0), dtype=bool), scaling), padding_rgb)
+    sample, valid = source.read_decimated(chosen, STATISTICS_SIDE)
+    sampled = sample_scene(sample, valid, stretch, scaling, look=source.reading.fill is None and source.reading.nodata != ())
+    for text in (*(fill.text(source.name) for fill in sampled.fills), *sampled.few_levels(source.name, stretch, scaling)):
+        if not quiet:
+            warnings.warn(text, PixelsWarning, stacklevel=2)
+    if sampled.nodata:
+        source = source.with_reading(source.reading.with_fill(sampled.nodata))
+    return CropReader(source, chosen, sampled.stretch, padding_rgb, sampled.fills)

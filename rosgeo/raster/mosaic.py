@@ -6,6 +6,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rosgeo.geometry.mosaic import Mosaic, touching_groups
-from rosgeo.raster.source import Bands, RasterSource, open_source
+from rosgeo.raster.protocol import Bands, Placement, RasterSource
+from rosgeo.raster.reading import AS_TAGGED, Reading
+from rosgeo.raster.source import open_source
 from rosgeo.types import BoolArray, RasterGrid
 
 __all__ = ["MosaicSource", "SceneHeader", "SceneMosaic", "join_scenes", "open_mosaic", "read_header"]
@@ -32,8 +35,10 @@ class SceneHeader:
     name : str
     grid : RasterGrid
     count : int
-    dtypes, colours : tuple of str
+    dtypes, colours, names : tuple of str
+    scaling : tuple of (float, float)
     georeferenced : bool
+    reading : Reading
         See `RasterSource`.
     """
 
@@ -43,13 +48,27 @@ class SceneHeader:
     count: int
     dtypes: tuple[str, ...]
     colours: tuple[str, ...]
+    names: tuple[str, ...]
+    scaling: tuple[tuple[float, float], ...]
     georeferenced: bool
+    reading: Reading = AS_TAGGED
 
 
-def read_header(scene: Any) -> SceneHeader:
+def read_header(scene: Any, reading: Reading = AS_TAGGED) -> SceneHeader:
     """Open a scene, look at it, and close it again; raises as `open_source`."""
-    with open_source(scene) as source:
-        return SceneHeader(scene, source.name, source.grid, source.count, source.dtypes, source.colours, source.georeferenced)
+    with open_source(scene, reading) as source:
+        return SceneHeader(
+            scene,
+            source.name,
+            source.grid,
+            source.count,
+            source.dtypes,
+            source.colours,
+            source.names,
+            source.scaling,
+            source.georeferenced,
+            reading,
+        )
 
 
 @dataclass(frozen=True)
@@ -75,7 +94,7 @@ class SceneMosaic:
 
 def join_scenes(headers: Sequence[SceneHeader]) -> list[SceneMosaic]:
     """Scenes as mosaics: those of one grid, data type and bands that touch and do not overlap are one; see `touching_groups`."""
-    kinds = [(h.count, h.dtypes, h.colours) if h.georeferenced else None for h in headers]
+    kinds = [(h.count, h.dtypes, h.colours, h.names, h.scaling) if h.georeferenced else None for h in headers]
     groups = touching_groups([h.grid for h in headers], kinds)
     return [SceneMosaic(group, tuple(headers[n] for n in group.members)) for group in groups]
 
@@ -93,8 +112,17 @@ class MosaicSource:
         first = mosaic.tiles[0]
         self.name, self.grid, self.georeferenced = mosaic.name, mosaic.place.grid, True
         self.count, self.dtypes, self.colours = first.count, first.dtypes, first.colours
+        self.names, self.scaling, self.reading = first.names, first.scaling, first.reading
+        # Tiles have transforms: what control points or RPCs place is no tile of a grid.
+        self.placement: Placement | None = None
         self._mosaic = mosaic
         self._open: OrderedDict[int, tuple[RasterSource, ExitStack]] = OrderedDict()
+
+    def with_reading(self, reading: Reading) -> MosaicSource:
+        """See `RasterSource`. Its tiles are open where they are open here."""
+        other = copy(self)
+        other.reading = reading
+        return other
 
     def read(self, bands: Bands, rows: slice, cols: slice) -> tuple[npt.NDArray[Any], BoolArray]:
         """See `RasterSource`."""
@@ -160,20 +188,21 @@ class MosaicSource:
             while len(self._open) >= _OPEN_TILES:
                 self._open.popitem(last=False)[1][1].close()
             opened = ExitStack()
-            self._open[number] = (opened.enter_context(open_source(self._mosaic.tiles[number].scene)), opened)
+            tile = self._mosaic.tiles[number]
+            self._open[number] = (opened.enter_context(open_source(tile.scene, tile.reading)), opened)
         self._open.move_to_end(number)
-        return self._open[number][0]
+        return self._open[number][0].with_reading(self.reading)
 
 
 @contextmanager
 def open_mosaic(mosaic: SceneMosaic) -> Iterator[RasterSource]:
     """Open a mosaic; one of one scene is that scene."""
     if len(mosaic.tiles) == 1:
-        with open_source(mosaic.tiles[0].scene) as source:
+        with open_source(mosaic.tiles[0].scene, mosaic.tiles[0].reading) as source:
             yield source
         return
-    source = MosaicSource(mosaic)
+    joined = MosaicSource(mosaic)
     try:
-        yield source
+        yield joined
     finally:
-        source.close()
+        joined.close()

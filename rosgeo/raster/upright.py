@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rosgeo.geometry.upright import UprightGrid, upright_grid
-from rosgeo.raster.source import Bands, RasterSource
+from rosgeo.raster.protocol import Bands, RasterSource
+from rosgeo.raster.reading import Reading
 from rosgeo.types import BoolArray, FloatArray
 
 __all__ = ["UprightSource", "upright_source"]
@@ -37,12 +38,20 @@ class UprightSource:
         self.count = source.count
         self.dtypes = source.dtypes
         self.colours = source.colours
+        self.names = source.names
+        self.scaling = source.scaling
         self.georeferenced = source.georeferenced
+        self.placement = source.placement
+        self.reading = source.reading
 
     @property
     def exact(self) -> bool:
         """True where pixels are only reordered, not resampled."""
         return self._upright.exact is not None
+
+    def with_reading(self, reading: Reading) -> UprightSource:
+        """See `RasterSource`."""
+        return UprightSource(self._source.with_reading(reading), self._upright)
 
     def read(self, bands: Bands, rows: slice, cols: slice) -> tuple[npt.NDArray[Any], BoolArray]:
         """See `RasterSource`. Outside the raster nothing is valid."""

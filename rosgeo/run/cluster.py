@@ -15,6 +15,7 @@ from rosgeo.inference.predict import Segmenter
 from rosgeo.model.registry import open_model
 from rosgeo.raster.bands import Stretch
 from rosgeo.raster.crops import CropReader
+from rosgeo.raster.reading import AS_TAGGED, Reading
 from rosgeo.raster.source import open_source
 from rosgeo.raster.upright import upright_source
 from rosgeo.run.tiles import Runner, TileRunner, run_tile
@@ -48,6 +49,8 @@ class ClusterJob:
         See `SegmentOptions`.
     sha256 : str
         Of the weights; a worker that finds another file by that name does not use it.
+    reading : Reading
+        How the scene is read, with what was found of fill values by whoever made the plan.
     """
 
     key: str
@@ -66,6 +69,7 @@ class ClusterJob:
     batch_size: int | None
     resample: Resampling
     sha256: str
+    reading: Reading = AS_TAGGED
 
 
 _lock = threading.Lock()
@@ -102,6 +106,6 @@ def _open(job: ClusterJob) -> tuple[Runner, ExitStack]:
 
 def open_scene(job: ClusterJob, segmenter: Segmenter, opened: ExitStack) -> TileRunner:
     """The runner of a raster's tiles."""
-    source = opened.enter_context(open_source(job.scene))
+    source = opened.enter_context(open_source(job.scene, job.reading))
     reader = CropReader(upright_source(source) if job.upright else source, job.bands, job.stretch, PADDING_RGB)
     return TileRunner(reader, segmenter, job.outline)

@@ -56,7 +56,7 @@ def estimate_run(scene: Any, boxes: Any, options: SegmentOptions, *, add_to: str
     scenes = expand_scenes(scene)
     if len(scenes) > 1:
         return _estimate_scenes(scenes, boxes, options, there)
-    with open_source(scenes[0]) as source:
+    with open_source(scenes[0], options.reading) as source:
         ready = prepare(source, boxes, options, existing=there)
         reader, plan = ready.reader, ready.plan
         counts = Counter(invalid=int(plan.invalid.sum()), outside=int(plan.outside.sum()))
@@ -67,7 +67,7 @@ def estimate_run(scene: Any, boxes: Any, options: SegmentOptions, *, add_to: str
 
 
 def _estimate_scenes(scenes: Sequence[Any], boxes: Any, options: SegmentOptions, there: ExistingResult | None) -> dict[str, Any]:
-    ready = prepare_scenes([read_header(scene) for scene in scenes], boxes, options, existing=there)
+    ready = prepare_scenes([read_header(scene, options.reading) for scene in scenes], boxes, options, existing=there)
     counts = Counter(str(result.status) for result in ready.skipped)
     read = 0
     for number, view in enumerate(ready.views):

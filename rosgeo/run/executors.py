@@ -265,6 +265,7 @@ def cluster_work(
         bands=bands,
         stretch=stretch,
         outline=options.outline,
+        reading=options.reading,
         sha256=segmenter.model.sha256,
         **{key: getattr(options, key) for key in _OF_THE_MODEL},
     )

@@ -192,7 +192,7 @@ def segment_scenes(
     started = time.monotonic()
     outputs, existing = target.outputs, target.existing
     _require_no_coco(outputs)
-    headers = [read_header(scene) for scene in scenes]
+    headers = [read_header(scene, options.reading) for scene in scenes]
     ready = prepare_scenes(headers, boxes, options, outputs, existing, target.class_column)
     segmenter = segmenter or open_segmenter(options)
     facts = _facts(ready, options, segmenter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +12,8 @@ from rosgeo.geometry.crs import crs_label
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.crops import Resampling
 from rosgeo.model.registry import DEFAULT_MODEL
-from rosgeo.raster.bands import parse_bands
+from rosgeo.raster.bands import Band, parse_bands
+from rosgeo.raster.reading import AS_TAGGED, Reading, make_reading
 from rosgeo.run.prompts import Axes
 from rosgeo.types import YAxis
 from rosgeo.vector.polygonize import OutlineOptions
@@ -43,10 +45,12 @@ class SegmentOptions:
         See `choose_device` and `choose_precision`.
     batch_size : int or None
         Crops a pass; None: 1 on a CPU, 16 on a GPU.
-    bands : tuple of int or None
-        One or three bands, from 1.
+    bands : tuple of int or str, or None
+        One or three bands: numbers from 1, or names.
     stretch : str
         ``auto``, ``none``, ``percentile:LO,HI`` or ``range:LO,HI``.
+    reading : Reading
+        Nodata values and heights, where the scene does not tell them.
     crop : CropPolicy
         How crops are cut.
     resample : {"bicubic", "bilinear"}
@@ -72,8 +76,9 @@ class SegmentOptions:
     device: str = "auto"
     precision: str = "auto"
     batch_size: int | None = None
-    bands: tuple[int, ...] | None = None
+    bands: tuple[Band, ...] | None = None
     stretch: str = "auto"
+    reading: Reading = AS_TAGGED
     crop: CropPolicy = field(default_factory=CropPolicy)
     resample: Resampling = "bicubic"
     axes: Axes = "auto"
@@ -90,7 +95,7 @@ def make_options(
     *,
     model: str | Path,
     adapter: str | Path | None,
-    bands: str | tuple[int, ...] | None,
+    bands: str | tuple[Band, ...] | None,
     crop: str,
     crop_factor: float | None,
     crop_side: int | None,
@@ -106,6 +111,9 @@ def make_options(
     fill_holes: float | Literal["all"] | None = None,
     orthogonal: bool = False,
     y_axis: str = "auto",
+    nodata: str | float | Sequence[float] | None = None,
+    dem: str | Path | None = None,
+    height: float | None = None,
     **as_given: Any,
 ) -> SegmentOptions:
     """The options of `rosgeo.segment`, checked; raises OptionError for a value outside its choices."""
@@ -113,6 +121,7 @@ def make_options(
         model=str(model),
         adapter=None if adapter is None else str(adapter),
         bands=parse_bands(bands),
+        reading=make_reading(nodata, dem, height),
         crop=crop_policy(crop=crop, crop_factor=crop_factor, crop_side=crop_side, share=share),
         resample=_choice("resample", resample, ("bicubic", "bilinear")),
         axes=_choice("axes", axes, ("auto", "map", "raster")),

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +18,7 @@ from rosgeo.errors import RunInterruptedError
 from rosgeo.geometry.plan import Plan
 from rosgeo.inference.predict import Segmenter
 from rosgeo.model.registry import DEFAULT_MODEL
+from rosgeo.raster.bands import Band
 from rosgeo.raster.collection import expand_scenes
 from rosgeo.raster.crops import CropReader
 from rosgeo.raster.source import open_source
@@ -27,7 +29,7 @@ from rosgeo.run.many import segment_scenes
 from rosgeo.run.options import SegmentOptions, make_options
 from rosgeo.run.prepare import prepare
 from rosgeo.run.prompts import Prompts
-from rosgeo.run.record import describe_run, run_fingerprint, run_record
+from rosgeo.run.record import describe_run, of_scene, run_fingerprint, run_record
 from rosgeo.run.start import Outputs, RunTarget, SegmentRun, interrupted_text, open_segmenter, run_target
 from rosgeo.run.tiles import TileRunner
 from rosgeo.types import Tile
@@ -69,8 +71,11 @@ def segment(
     device: str = "auto",
     precision: str = "auto",
     batch_size: int | None = None,
-    bands: str | tuple[int, ...] | None = None,
+    bands: str | tuple[Band, ...] | None = None,
     stretch: str = "auto",
+    nodata: str | float | Sequence[float] | None = None,
+    dem: str | Path | None = None,
+    height: float | None = None,
     crop: str = "auto",
     crop_factor: float | None = None,
     crop_side: int | None = None,
@@ -98,8 +103,9 @@ def segment(
 
     Parameters
     ----------
-    scene : path, rasterio data set or DataArray, or a sequence of these
-        Whatever rasterio opens, or an array with rioxarray's CRS and transform. Several scenes, also as a folder, a pattern or a STAC item
+    scene : path, rasterio data set, DataArray or Dataset, or a sequence of these
+        Whatever rasterio opens, or an array with rioxarray's CRS and transform; a Dataset has a band in each variable.
+        Several scenes, also as a folder, a pattern or a STAC item
         collection (see `rosgeo.raster.collection.expand_scenes`): each box is segmented on the scene that shows it best, whose name is in
         the column ``rosgeo_scene``; see `rosgeo.run.scenes`.
     boxes : path, GeoDataFrame or object
@@ -126,11 +132,17 @@ def segment(
         ``auto``: bfloat16 where the hardware has it.
     batch_size : int, optional
         Crops a pass. Default: 1 on a CPU, 16 on a GPU.
-    bands : str or tuple of int, optional
-        One or three bands from 1, as in "4,3,2". Default: those marked red, green and blue, else the first three, else the first.
+    bands : str or tuple of int or str, optional
+        One or three bands from 1, as in "4,3,2", or by name, as in "B04,B03,B02". Default: those marked or named red, green and blue, else
+        the first three, else the first.
     stretch : str
         To 8-bit: ``auto`` (uint8 as it is, the rest by percentiles 2 and 98 of the whole scene), ``none``, ``percentile:LO,HI``
-        or ``range:LO,HI``.
+        or ``range:LO,HI`` (measurements, where the bands have a scale and an offset).
+    nodata : float, sequence of float or str, optional
+        Values that are no measurement, in place of the file's tag; ``"none"``: every value is one. Default: as tagged, and a value far
+        outside all others that no tag names is found and told.
+    dem, height : path, float, optional
+        Heights of the ground above the ellipsoid, as a raster or one for all, for a scene that RPCs place.
     crop : {"auto", "paper", "tiles", "whole"}
         ``auto``: a square of `crop_factor` times the box's longer side. ``paper``: `crop_side` (512) px round each box, as ROS-SAM. The
         other two are the paper's baselines; see `CropPolicy`.
@@ -211,6 +223,9 @@ def segment(
         batch_size=batch_size,
         bands=bands,
         stretch=stretch,
+        nodata=nodata,
+        dem=dem,
+        height=height,
         crop=crop,
         crop_factor=crop_factor,
         crop_side=crop_side,
@@ -289,12 +304,13 @@ def _segment_scene(
     started = time.monotonic()
     (scene,) = scenes
     outputs, existing = target.outputs, target.existing
-    with open_source(scene) as opened:
+    with open_source(scene, options.reading) as opened:
         picture = Picture(file_name(opened.name), opened.grid, target.class_column)
         ready = prepare(opened, boxes, options, outputs, existing, target.class_column)
         layer, prompts, reader, source = ready.layer, ready.prompts, ready.reader, ready.prompts.source
         segmenter = segmenter or open_segmenter(options)
-        facts = describe_run(options, segmenter, reader.bands, reader.stretch, prompts.axes)
+        reading = reader.source.reading
+        facts = describe_run(options, segmenter, reader.bands, reader.stretch, prompts.axes) | of_scene(reader)
         if existing is not None:
             existing.require_same(facts, source.name)
         journal = None
@@ -338,7 +354,7 @@ def _segment_scene(
             write_results(result, outputs, record, boxes_map, picture=picture, read=stamp)
     if journal is not None:
         journal.remove()
-    return SegmentRun(result, record, boxes_px, prompts.axes)
+    return SegmentRun(result, record, boxes_px, prompts.axes, reading)
 
 
 def _skipped(plan: Plan) -> list[ObjectResult]:
@@ -358,4 +374,5 @@ def _work(
     """Run tiles here, or on a cluster; the results as they come, each with the number of its tile."""
     if client is None:
         return run_local(tiles, TileRunner(reader, segmenter, options.outline))
-    return cluster_work(tiles, scene, reader.bands, reader.stretch, segmenter, options, client, upright=prompts.axes == "map")
+    seen = replace(options, reading=reader.source.reading)
+    return cluster_work(tiles, scene, reader.bands, reader.stretch, segmenter, seen, client, upright=prompts.axes == "map")

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import shapely
 
 from rosgeo.errors import CRSMismatchError, GeometryWarning, NoOverlapWarning, OptionError
+from rosgeo.geometry.accuracy import warn_of_coarse_operation
 from rosgeo.geometry.boxes import boxes_to_px, on_raster, transform_points, usable_geometries
 from rosgeo.geometry.crs import crs_label
 from rosgeo.geometry.longitudes import in_one_piece, x_period, x_span
@@ -110,9 +111,12 @@ def prompts_of(source: RasterSource, placed: Placed, *, boxes_name: str, axes: A
     -----
     NoOverlapWarning
         Not one usable box touches the raster.
+    PlacementWarning
+        The boxes' CRS is brought to the raster's by a worse operation than is known.
     """
     geometries, crs, in_pixels = placed.geometries, placed.crs, placed.in_pixels
     usable = usable_geometries(geometries)
+    warn_of_coarse_operation(crs, source.grid, boxes_name, source.name)
     stored = Prompts(source, boxes_to_px(geometries, crs, source.grid, in_pixels=in_pixels), usable, "raster")
     if usable.any() and not (on_raster(stored.boxes_px, source.grid.shape) & usable).any():
         warnings.warn(_no_overlap(source, placed, usable, boxes_name), NoOverlapWarning, stacklevel=6)

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
     from rosgeo.inference.predict import Segmenter
     from rosgeo.raster.bands import Stretch
+    from rosgeo.raster.crops import CropReader
     from rosgeo.raster.source import RasterSource
     from rosgeo.run.options import SegmentOptions
     from rosgeo.types import Boxes
 
-__all__ = ["describe_run", "fingerprint", "package_versions", "run_fingerprint", "run_record"]
+__all__ = ["describe_run", "fingerprint", "of_scene", "package_versions", "run_fingerprint", "run_record"]
 
 _PACKAGES = ("rosgeo", "torch", "segment-anything", "rasterio", "geopandas", "shapely", "pyproj", "numpy")
 
@@ -84,8 +85,23 @@ def describe_run(
         },
         "device": str(segmenter.device),
         "precision": str(segmenter.dtype).removeprefix("torch."),
-        "options": asdict(options),
+        "options": _told(options),
         "bands": list(bands),
         "stretch": stretch.record(),
         **({} if axes is None else {"axes": axes}),
     }
+
+
+def _told(options: SegmentOptions) -> dict[str, Any]:
+    """Options as plain values; nothing of the reading where the scene was read as it is, as in results of earlier versions."""
+    told = asdict(options)
+    reading = {key: value for key, value in told.pop("reading").items() if value is not None}
+    return {**told, "reading": reading} if reading else told
+
+
+def of_scene(reader: CropReader) -> dict[str, Any]:
+    """What a run's record says of the scene: how well it is placed, and values that were found to be no measurements."""
+    source = reader.source
+    placed = {} if source.placement is None else {"placement": source.placement.record()}
+    fills = [{"value": f.value, "share": round(f.share, 4), "nodata": f.certain} for f in reader.fills]
+    return {**placed, **({"fill": fills} if fills else {})}

@@ -12,6 +12,7 @@ from rosgeo.errors import OptionError
 from rosgeo.files.locks import written_alone
 from rosgeo.inference.predict import Segmenter
 from rosgeo.model.registry import open_model
+from rosgeo.raster.reading import AS_TAGGED, Reading
 from rosgeo.run.append import ExistingResult, read_existing_result
 from rosgeo.run.executors import ProgressCounter
 from rosgeo.run.journal import Journal
@@ -41,12 +42,15 @@ class SegmentRun:
         The prompts in the pixel frame of the scene along `axes`; of several scenes, each in that of its own.
     axes : {"map", "raster"}
         Along which prompts and crops lay; see `place_boxes`. Of several scenes: ``map``, unless it is ``raster`` for all.
+    reading : Reading
+        How the scene was read, with what was found of fill values.
     """
 
     result: gpd.GeoDataFrame
     record: dict[str, Any]
     boxes_px: Boxes
     axes: Literal["map", "raster"]
+    reading: Reading = AS_TAGGED
 
 
 @dataclass(frozen=True)

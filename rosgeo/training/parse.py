@@ -121,7 +121,7 @@ def _convert(kind: Any, value: Any, where: str, key: str = "") -> Any:
     """`value` as a `kind` of type hint, or an error that says what was expected."""
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
-        return None if value is None else _convert(next(k for k in get_args(kind) if k is not type(None)), value, where, key)
+        return None if value is None else _first(tuple(k for k in get_args(kind) if k is not type(None)), value, where, key)
     if origin is Literal:
         if value not in get_args(kind):
             raise ConfigError(f"{where}: expected {', '.join(map(str, get_args(kind)))}, found {value!r}")
@@ -137,6 +137,16 @@ def _convert(kind: Any, value: Any, where: str, key: str = "") -> Any:
             raise ConfigError(f"{where}: expected a mapping, found {value!r}")
         return _build(kind, value, where)
     return value if kind is Any else _plain(kind, value, where)
+
+
+def _first(kinds: tuple[Any, ...], value: Any, where: str, key: str) -> Any:
+    """`value` as the first of some kinds that takes it."""
+    for kind in kinds[:-1]:
+        try:
+            return _convert(kind, value, where, key)
+        except ConfigError:
+            continue
+    return _convert(kinds[-1], value, where, key)
 
 
 def _plain(kind: type, value: Any, where: str) -> Any:

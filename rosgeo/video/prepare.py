@@ -180,7 +180,15 @@ def prepare_video(
 
 def _open(frames: str, options: SegmentOptions, video: VideoOptions) -> FrameSequence:
     georef = None if video.georef is None else read_georef(video.georef)
-    return open_frames(frames, bands=options.bands, stretch=options.stretch, georef=georef, fps=video.fps, start=video.start)
+    return open_frames(
+        frames,
+        bands=options.bands,
+        stretch=options.stretch,
+        reading=options.reading,
+        georef=georef,
+        fps=video.fps,
+        start=video.start,
+    )
 
 
 def _read_tracks(path: str, video: VideoOptions, frames: FrameSequence) -> Tracks:

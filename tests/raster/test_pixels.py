@@ -16,7 +16,7 @@ import rioxarray
 import xarray as xr
 from affine import Affine
 from rasterio.enums import ColorInterp
-from rosgeo.errors import InputFileNotFoundError, OptionError, RasterError
+from rosgeo.errors import InputFileNotFoundError, OptionError, PixelsWarning, RasterError
 from rosgeo.geometry import windows
 from rosgeo.raster import crops
 from rosgeo.raster.bands import Stretch, StretchRule, choose_bands, fit_stretch, parse_bands, parse_stretch
@@ -91,13 +91,23 @@ def test_an_alpha_band_is_no_picture() -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [(None, None), ("4,3,2", (4, 3, 2)), (" 1 ", (1,)), ((3, 2, 1), (3, 2, 1)), ([7], (7,)), ("1, 2, 3", (1, 2, 3))],
+    [
+        (None, None),
+        ("4,3,2", (4, 3, 2)),
+        (" 1 ", (1,)),
+        ((3, 2, 1), (3, 2, 1)),
+        ([7], (7,)),
+        ("1, 2, 3", (1, 2, 3)),
+        ("B04, B03,B02", ("B04", "B03", "B02")),
+        ("nir", ("nir",)),
+        ("-1", (-1,)),
+    ],
 )
 def test_parse_bands(text: Any, expected: tuple[int, ...] | None) -> None:
     assert parse_bands(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "1,2", "1,2,3,4", "red", "1;2;3", "1.5", "1,,3", (), (1, 2), 3, ("a",)])
+@pytest.mark.parametrize("text", ["", "1,2", "1,2,3,4", "red,green", "1,,3", ",", (), (1, 2), 3, (1.5,), (None,)])
 def test_parse_bands_refuses(text: Any) -> None:
     with pytest.raises(OptionError, match="one or three band numbers"):
         parse_bands(text)
@@ -243,7 +253,8 @@ def test_deep_values_are_stretched_alike_in_every_crop(write_raster: WriteRaster
     for window in (CropWindow(0, 0, 30), CropWindow(7, 9, 12)):
         crop = read(path, window)
         np.testing.assert_array_equal(crop.image, np.array(expected)[:, *window.readable((30, 40))])
-    by_range = read(path, CropWindow(0, 0, 30), "range:0,255").image
+    with pytest.warns(PixelsWarning, match="the stretch 0 to 255 leaves [12] grey levels? to nine tenths"):
+        by_range = read(path, CropWindow(0, 0, 30), "range:0,255").image
     np.testing.assert_array_equal(by_range, np.clip(np.round(array.astype(float)), 0, 255)[:, :, :30])
 
 

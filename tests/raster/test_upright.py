@@ -22,6 +22,7 @@ from rosgeo.geometry.upright import upright_grid
 from rosgeo.pictures.preview import draw_preview
 from rosgeo.pictures.scene_picture import colour_of
 from rosgeo.raster.bands import StretchRule
+from rosgeo.raster.reading import AS_TAGGED
 from rosgeo.raster.source import open_source
 from rosgeo.raster.upright import UprightSource, upright_source
 from rosgeo.run.pipeline import SegmentOptions, SegmentRun, segment_run
@@ -42,6 +43,7 @@ class MapRamp:
         x, y = np.meshgrid(np.arange(grid.width) + 0.5, np.arange(grid.height) + 0.5)
         points = grid.mapping.to_map(np.stack([x.ravel(), y.ravel()], axis=1)).T.reshape(2, *grid.shape)
         self.values = np.stack([*points, np.zeros(grid.shape)])
+        self.names, self.scaling, self.placement, self.reading = ("", "", ""), ((1.0, 0.0),) * 3, None, AS_TAGGED
         self.valid = np.ones(grid.shape, dtype=bool)
         if nodata is not None:
             self.valid[nodata] = False

@@ -16,9 +16,12 @@ __all__ = [
     "format_option",
     "json_option",
     "layer_option",
+    "nodata_option",
     "output_option",
     "overwrite_option",
+    "placement_options",
     "preview_option",
+    "reading_options",
     "scene_options",
     "track_options",
     "y_axis_option",
@@ -140,8 +143,8 @@ def scene_options(scene: str) -> Decorator:
             "--bands",
             section=Section.SCENE,
             metavar="R,G,B",
-            show_default="those marked red, green and blue, else the first three",
-            help="Bands to look at, from 1; a single one is grey.",
+            show_default="those marked or named red, green and blue, else the first three",
+            help="Bands to look at, from 1, or by name; a single one is grey.",
         ),
         option(
             "--stretch",
@@ -152,4 +155,36 @@ def scene_options(scene: str) -> Decorator:
             help="How values become 8-bit: none, percentile:LO,HI or range:LO,HI; auto: uint8 stays as it is, else percentile:2,98 of the "
             f"whole {scene}.",
         ),
+        nodata_option,
     )
+
+
+nodata_option = option(
+    "--nodata",
+    section=Section.SCENE,
+    metavar="VALUE",
+    show_default="as tagged, and what stands far out",
+    help="No measurement, in place of the file's tag; none: every value is one.",
+)
+
+placement_options = together(
+    option(
+        "--dem",
+        section=Section.SCENE,
+        type=FILE,
+        metavar="FILE",
+        help="Raster of heights above the ellipsoid, for a scene that RPCs place.",
+    ),
+    option(
+        "--height",
+        section=Section.SCENE,
+        type=float,
+        metavar="M",
+        show_default="the middle of the RPCs' own",
+        help="One height for all of it, in place of --dem.",
+    ),
+)
+"""Where a scene's ground lies that only RPCs place."""
+
+reading_options = together(nodata_option, placement_options)
+"""How a raster is read, bands and stretch apart."""

@@ -167,7 +167,7 @@ class SessionWidget(anywidget.AnyWidget):
     def _picture(self, around_px: FloatArray | None) -> dict[str, Any]:
         """A picture as a data URL, and its place [x0, y0, x1, y1] in pixels."""
         session = self.session
-        with open_source(session.scene) as source:
+        with open_source(session.scene, session.reading) as source:
             picture = read_picture(CropReader(source, session.bands, session.stretch, PADDING_RGB), self._max_side, around_px)
         height, width = picture.valid.shape
         alpha = np.where(picture.valid, 255, 0).astype(np.uint8)

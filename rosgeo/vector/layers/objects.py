@@ -36,7 +36,8 @@ def box_frame(boxes: Any, kind: BoxKind | None = None, pictures: Sequence[Pictur
     Parameters
     ----------
     boxes : object
-        GeoDataFrame (taken as it is); GeoSeries, GeometryArray or list of shapely geometries; array, tensor or list of N boxes of four
+        GeoDataFrame (taken as it is); GeoSeries, GeometryArray, one or a list of shapely geometries; GeoJSON as a mapping, or what has a
+        ``__geo_interface__``; array, tensor or list of N boxes of four
         numbers, or (N, 4, 2) corners; DataFrame as in `rosgeo.vector.detections.tables`; list of dictionaries (COCO's results, SAHI's,
         those of transformers); a dictionary with ``boxes``, ``scores``, ``labels`` (torchvision); objects with ``xyxy`` (supervision's
         Detections, ultralytics' Boxes), ``boxes`` or ``obb`` (ultralytics' Results), ``object_prediction_list`` (SAHI), ``pred_boxes``
@@ -57,10 +58,9 @@ def box_frame(boxes: Any, kind: BoxKind | None = None, pictures: Sequence[Pictur
     BoxesError
         Anything else.
     """
-    if isinstance(boxes, gpd.GeoDataFrame):
-        return boxes, "layer"
-    if isinstance(boxes, gpd.GeoSeries):
-        return gpd.GeoDataFrame(geometry=boxes), "layer"
+    layer = _as_layer(boxes)
+    if layer is not None:
+        return layer, "layer"
     if isinstance(boxes, pd.DataFrame):
         return _frame(table_boxes(boxes, kind, pictures, "the DataFrame"), boxes.index), "either"
     found = _of_detector(boxes)
@@ -77,6 +77,36 @@ def box_frame(boxes: Any, kind: BoxKind | None = None, pictures: Sequence[Pictur
             return gpd.GeoDataFrame(geometry=geometries), "layer"
         found = _of_numbers(_as_numbers(boxes), {}, kind)
     return _frame(found, None), found.coordinates
+
+
+def _as_layer(boxes: Any) -> gpd.GeoDataFrame | None:
+    """What is a layer already, a shape, or GeoJSON; None for all else."""
+    if isinstance(boxes, gpd.GeoDataFrame):
+        return boxes
+    if isinstance(boxes, gpd.GeoSeries):
+        return gpd.GeoDataFrame(geometry=boxes)
+    if isinstance(boxes, shapely.Geometry):
+        return gpd.GeoDataFrame(geometry=[boxes])
+    interface = boxes if isinstance(boxes, Mapping) else getattr(boxes, "__geo_interface__", None)
+    return _of_geojson(interface) if isinstance(interface, Mapping) and isinstance(interface.get("type"), str) else None
+
+
+def _of_geojson(content: Mapping[str, Any]) -> gpd.GeoDataFrame:
+    kind = content.get("type")
+    crs = "OGC:CRS84"
+    named = content.get("crs")
+    if isinstance(named, Mapping):
+        crs = str(named.get("properties", {}).get("name", crs))
+    try:
+        if kind == "FeatureCollection":
+            return gpd.GeoDataFrame.from_features(content["features"], crs=crs)
+        if kind == "Feature":
+            return gpd.GeoDataFrame.from_features([content], crs=crs)
+        return gpd.GeoDataFrame(geometry=[shapely.geometry.shape(content)], crs=crs)
+    except Exception as error:  # whatever shapely and pyproj say of a mapping that is something else
+        raise BoxesError(
+            f"the mapping of type {kind!r} is no GeoJSON ({' '.join(str(error).split())[:120]}); {_EXPECTED}"
+        ) from error
 
 
 def _frame(found: Found, index: Any) -> gpd.GeoDataFrame:
