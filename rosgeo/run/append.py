@@ -237,12 +237,13 @@ def new_boxes(
     corners, held_corners = (shapely.points(b[r, :2]) for b, r in ((boxes_px, rows), (existing_px, held_rows)))
     pairs = shapely.STRtree(held_corners).query(corners, predicate="dwithin", distance=2 * _SAME_BOX_PX)
     taken: set[int] = set()
-    # Of boxes in one place, those come first that are also told alike (by their ids, where they have any).
-    alike = [bool(labels) and labels[int(rows[m])] == held_labels[int(held_rows[t])] for m, t in pairs.T.tolist()]
-    for mine, theirs in pairs.T[np.argsort(np.logical_not(alike), kind="stable")].tolist():
-        row, held_row = rows[mine], held_rows[theirs]
-        same = np.abs(boxes_px[row] - existing_px[held_row]).max() <= _SAME_BOX_PX
-        if same and new[row] and theirs not in taken:
+    apart = np.abs(boxes_px[rows[pairs[0]]] - existing_px[held_rows[pairs[1]]]).max(axis=1, initial=0.0)
+    pairs, apart = pairs[:, apart <= _SAME_BOX_PX], apart[apart <= _SAME_BOX_PX]
+    # Of boxes in one place, those come first that are also told alike (by their ids, where they have any), and then the nearest.
+    unlike = [not labels or labels[int(rows[m])] != held_labels[int(held_rows[t])] for m, t in pairs.T.tolist()]
+    for mine, theirs in pairs.T[np.lexsort((apart, unlike))].tolist():
+        row = rows[mine]
+        if new[row] and theirs not in taken:
             taken.add(theirs)
             new[row] = False
     return new

@@ -30,6 +30,7 @@ from rosgeo.inference.predict import Segmenter
 from rosgeo.raster.bands import Stretch, StretchRule, parse_stretch
 from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.mosaic import SceneHeader, SceneMosaic, open_mosaic
+from rosgeo.raster.reading import Reading
 from rosgeo.raster.source import RasterSource
 from rosgeo.raster.upright import upright_source
 from rosgeo.run.options import SegmentOptions
@@ -64,6 +65,8 @@ class SceneView:
     bands : tuple of three int
     stretch : Stretch
         Fitted on the whole of it.
+    reading : Reading
+        How it is read, with what was found of fill values.
     """
 
     mosaic: SceneMosaic
@@ -71,6 +74,7 @@ class SceneView:
     upright: bool
     bands: tuple[int, int, int]
     stretch: Stretch
+    reading: Reading
 
 
 @dataclass(frozen=True)
@@ -295,7 +299,8 @@ def view_of(
             resample=options.crop.mode == "auto" and options.outline.outline == "smooth",
         )
         reader = open_reader(prompts.source, bands=options.bands, stretch=parse_stretch(options.stretch), padding_rgb=PADDING_RGB)
-        view = SceneView(mosaic, prompts.source.grid, prompts.axes == "map", reader.bands, reader.stretch)
+        upright = prompts.axes == "map"
+        view = SceneView(mosaic, prompts.source.grid, upright, reader.bands, reader.stretch, reader.source.reading)
     boxes_px = replace(prompts.boxes_px, ids=rows)
     plan = make_plan(boxes_px, prompts.usable, view.grid.shape, options.crop)
     return view, boxes_px, list(plan.tiles), rows[plan.invalid | plan.outside]
@@ -337,7 +342,7 @@ class ScenesRunner:
         if self._open is None or self._open[0] != number:
             self.close()
             view = self._views[number]
-            source = self._opened.enter_context(open_mosaic(view.mosaic))
+            source = self._opened.enter_context(open_mosaic(view.mosaic)).with_reading(view.reading)
             seen = upright_source(source) if view.upright else source
             self._open = (number, CropReader(seen, view.bands, view.stretch, PADDING_RGB))
         return self._open[1]

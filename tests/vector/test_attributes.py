@@ -18,7 +18,7 @@ import pytest
 import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rosgeo.errors import BoxesError, FormatLossWarning, OptionError, OutputError
+from rosgeo.errors import BoxesError, ColumnsWarning, FormatLossWarning, OptionError, OutputError
 from rosgeo.labelled.config import DataSource
 from rosgeo.labelled.labels import read_labels
 from rosgeo.run.options import SegmentOptions
@@ -318,8 +318,6 @@ def test_append_of_another_type_is_refused_before_any_work(
     held = output.read_bytes()
     with pytest.raises(OptionError, match=r"--append: k holds .* give it the same type"):
         run(scene, boxes_of(3, k=pd.Series([*new, None], dtype=object)), output, Untouched(), append=True)
-    with pytest.raises(OptionError, match="lack k"):
-        run(scene, boxes_of(3), output, Untouched(), append=True)
     with pytest.raises(OptionError, match="see --crs"):
         segment_run(
             scene,
@@ -331,6 +329,8 @@ def test_append_of_another_type_is_refused_before_any_work(
         )  # type: ignore[arg-type]
     assert output.read_bytes() == held
     assert len(run(scene, boxes_of(3, k=pd.Series([None] * 3, dtype=object)), output, append=True)) == 3
+    with pytest.warns(ColumnsWarning, match="no column k"):
+        assert run(scene, boxes_of(4), output, append=True)["k"].isna().tolist() == [False, False, True, True]
 
 
 def test_of_equal_boxes_the_held_one_is_told_by_its_id(write_raster: WriteRaster, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_scores_and_classes_of_detections() -> None:
     )
     frame = read_boxes(found)
     assert list(frame["score"]) == [0.5, 0.75]
-    assert list(frame["class"]) == [1, 2]
+    assert list(frame["class_id"]) == [1, 2]
     assert list(frame["label"]) == ["a", "b"]
     ultralytics = SimpleNamespace(xyxy=torch.from_numpy(XYXY), conf=torch.tensor([0.5, 0.25]), cls=torch.tensor([0.0, 1.0]))
     assert list(read_boxes(ultralytics)["score"]) == [0.5, 0.25]
@@ -67,19 +67,19 @@ def test_scores_and_classes_of_detections() -> None:
 @pytest.mark.parametrize(
     ("boxes", "words"),
     [
-        (FRAME.drop(columns="geometry"), r"a DataFrame was given, whose columns \(id\).*geopandas\.GeoDataFrame"),
-        (np.zeros((6, 5)), r"boxes are ndarray \(6, 5\); expected four numbers"),
-        (np.zeros((2, 3, 4)), r"ndarray \(2, 3, 4\)"),
-        (np.array([[5.0, 5, 2, 2]]), r"1 of 1 boxes have a maximum below their minimum.*numpy\.hstack"),
-        (5, "expected four numbers a box"),
-        (None, "got NoneType"),
-        (["a", "b"], r"got a list of 2 \(str\)"),
+        (FRAME.drop(columns="geometry"), "the DataFrame has no columns for a box; it has: id. Expected xmin"),
+        (np.zeros((6, 5)), r"boxes of the shape \(6, 5\)"),
+        (np.zeros((2, 3, 4)), r"boxes of the shape \(2, 3, 4\)"),
+        (np.array([[5.0, 5, 2, 2]]), r"1 of 1 boxes have x_max, y_max below x_min, y_min.*box_format='xywh'"),
+        (5, r"boxes of the shape \(\)"),
+        (None, "the boxes are a NoneType"),
+        (["a", "b"], "the boxes are a list"),
         ([], "holds no boxes"),
         (np.empty((0, 4)), "holds no boxes"),
         ({"type": "Topology"}, "type 'Topology' is no GeoJSON"),
-        ({}, "no GeoJSON"),
+        ({}, "the dictionary has no columns for a box"),
         ([shapely.Point(1, 2)], "expected polygons"),
-        (object(), "boxes are a path, a GeoDataFrame"),
+        (object(), "expected a path, a GeoDataFrame"),
     ],
 )
 def test_what_is_told_apart(boxes: Any, words: str) -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyogrio
+import pyogrio.raw
 import shapely
 
 from rosgeo.vector.layers.columns import FIELDS, ROW_IDS, unique_names, with_index
@@ -78,11 +79,23 @@ def read_layer(
     place = _geometry(table, meta)
     if place is None:
         return frame
-    shapes = shapely.from_wkb(table.column(place).to_numpy(), on_invalid="ignore")
+    shapes = _shapes(table.column(place).to_numpy(), path, layer, where)
     name = unique_names([*frame.columns, "geometry"])[-1]
     result = gpd.GeoDataFrame(frame.assign(**{name: shapes}), geometry=name, crs=meta["crs"])
     result.attrs = {FIELDS: told} if told else {}
     return result
+
+
+def _shapes(wkb: npt.NDArray[Any], path: str | Path, layer: str | None, where: str | None) -> npt.NDArray[Any]:
+    """Geometries from a layer's WKB (N,); None for what is none."""
+    try:
+        shapes: npt.NDArray[Any] = shapely.from_wkb(wkb, on_invalid="ignore")
+    except NotImplementedError:
+        # Curves, which shapely does not have, and pyogrio makes lines of where it does not read through Arrow.
+        with _every_row_once():
+            linear = pyogrio.raw.read(path, layer=layer, where=where, columns=[])[2]
+        shapes = shapely.from_wkb(linear, on_invalid="ignore")
+    return shapes
 
 
 def _read(path: str | Path, layer: str | None, where: str | None) -> tuple[dict[str, Any], pa.Table]:
