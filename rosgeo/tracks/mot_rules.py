@@ -68,8 +68,11 @@ def _only_other(sample: NumberSample, fitting: tuple[str, ...]) -> bool:
     if fitting == ("boxmot",) and sample.count == 9:
         return not _mot_truth(sample)
     if fitting == ("boxmot",):
-        # One number after all confidences is no confidence, class and visibility, but can be.
-        return not most(_confidence(sample, 6) & (np.ptp(sample.values[:, 7:], axis=1) == 0))
+        # Places on the ground, or one number for all three, are no confidence, class and visibility, but can be.
+        alike, place = np.ptp(sample.values[:, 7:], axis=1) == 0, _parts(sample, 9) or most(sample.column(9) == 0)
+        return not most(_confidence(sample, 6) & (alike | place))
+    if fitting == ("uavdt",):
+        return bool((sample.column(8) > 1).any())
     if fitting == ("aicity",):
         return not (_mot_truth(sample) or (_is_class(sample, 7) and most(sample.column(8) == -1) and not _without_ground(sample)))
     return True
@@ -133,9 +136,10 @@ def _birdsai(sample: NumberSample) -> bool:
 
 
 def _uavdt(sample: NumberSample) -> bool:
-    """Out-of-view, occlusion, category; no confidence and no visibility, since one of them is above 1 somewhere."""
+    """Out-of-view, occlusion, category; no confidence or no visibility, since one of them is above 1 somewhere."""
     ranges = _is(sample, 6, 1, 3) and _is(sample, 7, 1, 4) and _is(sample, 8, 1, 3)
-    return ranges and bool((sample.values[:, [6, 8]] > 1).any())
+    hidden = (sample.values[:, [6, 7]] > 1).any(axis=0).all() and sample.column(0).min() >= 1
+    return ranges and bool((sample.column(8) > 1).any() or hidden)
 
 
 def _oriented_10(sample: NumberSample) -> bool:
@@ -208,7 +212,14 @@ def _of_satmtb(file: Path, sample: NumberSample) -> bool:
 
 def _of_viso(file: Path, sample: NumberSample) -> bool:
     above = file.resolve().parts[-5:-1]
-    known = len(above) == 4 and above[3] == "gt" and above[1] in _VISO and not (file.parent.parent / "seqinfo.ini").exists()
+    # A folder train is also that of a split, as in MOT17/train/MOT17-02/gt.
+    known = (
+        len(above) == 4
+        and above[0] == "mot"
+        and above[3] == "gt"
+        and above[1] in _VISO
+        and not (file.parent.parent / "seqinfo.ini").exists()
+    )
     return known and 6 <= sample.count <= 10 and (sample.commas or above[1] in ("plane", "ship"))
 
 

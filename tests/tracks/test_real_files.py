@@ -50,6 +50,7 @@ def test_rows_called_labels_are_no_names_of_classes(tmp_path: Path) -> None:
     ("name", "text", "format", "box"),
     [
         ("a.txt", "1,1,100,200,30,40,0.91,0,0,0\n2,1,101,200,30,40,0.95,0,0,0\n", "mot", [99, 199, 129, 239]),
+        ("MOT17/train/MOT17-02/gt/gt.txt", "1,1,100,200,30,40,1,1,1\n", "mot", [99, 199, 129, 239]),
         ("a.txt", "1,1,100,200,30,40,87.5,0\n2,1,101,200,30,40,80,2\n", "mot", [99, 199, 129, 239]),
         ("a.txt", "1 1 4 2 25 14 0.9 -1 -1 -1 \n2 1 4 2 25 14 0.8 -1 -1 -1 \n", "mot", [3, 1, 28, 15]),
         ("a.txt", "1,1,976,904,976,858,859,858,859,904\n", "mmot", [859, 858, 976, 904]),
@@ -57,7 +58,8 @@ def test_rows_called_labels_are_no_names_of_classes(tmp_path: Path) -> None:
         ("a.txt", "1,1,976,904,976,858,859,858,859,904,-1,0,0\n2,1,0,0,0,0,0,0,0,0,-1,0,0\n", "mmot", [859, 858, 976, 904]),
         ("a.txt", "1 1 808 1 47 22 1 4 0 1\n2 1 809 1 47 22 1 4 0 2\n", "visdrone", [808, 1, 855, 23]),
         ("uav0000003_00000_s.txt", "100,200,30,40\n", "visdrone", [100, 200, 130, 240]),
-        ("a.txt", "1,1,100,200,30,40,1,1,1\n2,1,100,200,30,40,2,2,1\n", "uavdt", [100, 200, 130, 240]),
+        # Confidences above 1, frames from 0.
+        ("a.txt", "0,1,100,200,30,40,2,2,1\n1,1,100,200,30,40,3,1,1\n", "mot", [99, 199, 129, 239]),
         ("a.txt", "1 1 100 200 30 40 1 1 1\n2 1 100 200 30 40 1 1 3\n", "uavdt", [100, 200, 130, 240]),
         ("a.txt", "1,1,50,50,40,20,1.5708,0.87,0,-1\n", "boxmot", [40, 30, 60, 70]),
         ("car_01.txt", "10,10,5,5\n", "satsot", [10, 10, 15, 15]),
@@ -79,6 +81,8 @@ def test_a_file_is_read_as_what_it_is(name: str, text: str, format: str, box: li
         # A category that VisDrone has not, in columns that MOTChallenge has not.
         ("a.txt", "1,1,808,1,47,22,1,12,0,1\n2,1,808,1,47,22,0,0,0,0\n", r"not clear, visdrone \(VisDrone\) and mot \(MOT"),
         ("a.txt", "1,1,100,200,30,40,0.91,1,1,1\n", r"not clear, boxmot \(BoxMOT\) and mot \(MOTChallenge\) fit"),
+        ("a.txt", "1,1,912,484,97,109,0.85,0.5,3,0.4\n", r"not clear, boxmot \(BoxMOT\) and mot \(MOTChallenge\) fit"),
+        ("a.txt", "1,1,100,200,30,40,1,1,1\n2,1,100,200,30,40,2,2,1\n", r"not clear, uavdt \(UAVDT\) and mot \(MOTChallenge\) fit"),
         ("a.txt", "1,5,10,100,200,30,40,-1,-1\n", r"not clear, aicity \(AI City Challenge\) and mot \(MOTChallenge\) fit"),
         ("0000001_02999_d_0000005.txt", "100,200,30,40,1,4,0,0\n50,60,30,40,1,5,0,1\n", "its format is not recognised"),
         ("a.txt", "1,1,10,20,30,40,1,2,3,4,5,6,7\n", "its format is not recognised"),
@@ -94,6 +98,15 @@ def test_what_is_not_clear_is_refused(name: str, text: str | bytes, message: str
     with pytest.raises(TracksError, match=message) as raised:
         read_tracks(write(tmp_path / name, text))
     assert "\n" not in str(raised.value)
+
+
+def test_more_columns_than_the_named_format_has(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.txt", "1,1,976,904,976,858,859,858,859,904,-1,0,0\n")
+    with pytest.raises(TracksError, match=r"a\.txt, line 1: .*13 numbers; expected at most 10: .*It looks like mmot \(MMOT\)"):
+        read_tracks(file, format="mot")
+    # The number of a stream, which trackers add.
+    write(file, "1 1 100 200 30 40 -1 -1 -1 -1 0\n")
+    assert read_tracks(file, format="mot").xyxy.tolist() == [[99, 199, 129, 239]]
 
 
 def test_what_a_folder_holds_is_named(tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ __all__ = ["CVAT_MOT", "MOT"]
 
 EXPECTED = "frame, id, left, top, width, height, confidence and so on"
 _FIRST = 1
+_MOST_COLUMNS = 11
+"""One more than the format has: some trackers add the number of a stream, which ``--from mot`` reads."""
 
 
 def _recognise(name: str, path: Path) -> bool:
@@ -50,6 +52,10 @@ def _read(name: str, path: Path, options: ReadOptions) -> Tracks:
             f"{path} has neither gt/gt.txt nor det/det.txt; expected the folder of a MOTChallenge sequence"
         )
     rows = read_number_rows(file, 6, EXPECTED)
+    width = rows.values.shape[1]
+    if width > _MOST_COLUMNS:
+        row = int(np.flatnonzero(np.isfinite(rows.values[:, -1]))[0])
+        raise rows.error(row, f"{width} numbers; expected at most 10: {EXPECTED}")
     frame, track = read_mot_rows(rows)
     first = options.frame(_FIRST)
     return make_tracks(
