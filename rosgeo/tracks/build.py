@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -21,11 +22,14 @@ __all__ = [
     "corners_to_xyxy",
     "make_tracks",
     "polygon_wkt",
+    "refuse_degrees",
     "track_ids",
     "turned_boxes",
     "turned_to_xyxy",
     "xywh_to_xyxy",
 ]
+
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 RESERVED = ("frame", "track_id", *BOX_COLUMNS)
 """Columns that every table of tracks has."""
@@ -59,6 +63,16 @@ def turned_boxes(cxcywh: FloatArray, angle: FloatArray) -> FloatArray:
         [centre - along - across, centre + along - across, centre + along + across, centre - along + across], axis=1
     )
     return corners
+
+
+def refuse_degrees(angle: FloatArray, about: Callable[[int, str], TracksError]) -> None:
+    """Raise the error of the first row whose angle (N,) is more than a turn, and so none in radians."""
+    with np.errstate(invalid="ignore"):
+        wrong = np.flatnonzero(np.abs(angle) > 2 * np.pi + 1e-6)
+    if len(wrong):
+        first = int(wrong[0])
+        what = f"the angle {angle[first]:g} is more than a turn; expected radians, at most 6.283: convert degrees by pi / 180"
+        raise about(first, what)
 
 
 def turned_to_xyxy(corners: FloatArray, sizes: FloatArray) -> FloatArray:
@@ -189,9 +203,13 @@ def _shown(box: FloatArray) -> str:
 
 
 def track_ids(texts: list[str]) -> Any:
-    """Ids as int64 where all of them are whole numbers, else as they stand; object array (N,) of str."""
-    if all(t.removeprefix("-").isascii() and t.removeprefix("-").isdigit() and len(t) < 19 for t in texts):
-        return np.array([int(t) for t in texts], dtype=np.int64)
+    """Ids as int64 where all of them are whole numbers, as 7 and 7.0, else as they stand; object array (N,) of str.
+
+    007 is a name, since another track may be called 7.
+    """
+    plain = [re.sub(r"\.0+$", "", t) for t in texts]
+    if all(_WHOLE.fullmatch(t) for t in plain):
+        return np.array([int(t) for t in plain], dtype=np.int64)
     result = np.empty(len(texts), dtype=object)
     result[:] = texts
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import mmap
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ __all__ = [
     "load_annotations",
     "load_json",
     "names_of_categories",
+    "number_or_nan",
     "one_of",
     "scalars",
     "shown_json",
@@ -124,7 +126,7 @@ def one_of(path: Path, names: list[str], sequence: str | None, what: str) -> str
 
 
 def json_box(path: Path, where: str, box: Any) -> list[float]:
-    """Left, top, width, height; NaN for null and for an empty list.
+    """Left, top, width, height; NaN for null, in the list too, and for an empty list.
 
     Raises
     ------
@@ -133,10 +135,21 @@ def json_box(path: Path, where: str, box: Any) -> list[float]:
     """
     if box is None or box == []:
         return [float("nan")] * 4
-    ok = isinstance(box, list) and len(box) == 4 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in box)
+    ok = isinstance(box, list) and len(box) == 4 and all(v is None or _is_number(v) for v in box)
     if not ok:
         raise TracksError(f"{path}, {where}: the box is {json.dumps(box)[:60]}; expected [left, top, width, height]")
-    return [float(v) for v in box]
+    return [number_or_nan(v, f"{path}, {where}") for v in box]
+
+
+def number_or_nan(value: Any, where: str) -> float:
+    """A number, NaN for null: a box with one is none, and its row stays; raises TracksError for anything else."""
+    if value is not None and not _is_number(value):
+        raise TracksError(f"{where} is {shown_json(value)}; expected a number")
+    return math.nan if value is None else float(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def checked_id(path: Path, where: str, key: str, value: Any) -> Any:

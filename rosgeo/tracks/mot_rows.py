@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rosgeo.tracks.number_sample import NumberSample, most, sample_numbers, within
-from rosgeo.tracks.text import NumberRows, whole_numbers
+from rosgeo.tracks.number_sample import NumberSample, sample_numbers, within
+from rosgeo.tracks.text import NumberRows, text_lines, whole_numbers
 from rosgeo.types import IntArray
 
-__all__ = ["begins_as_mot", "file_names_of_sequence", "read_mot_rows", "sequence_file", "sequence_sample"]
+__all__ = ["begins_as_mot", "class_labels", "file_names_of_sequence", "read_mot_rows", "sequence_file", "sequence_sample"]
 
 
 def sequence_file(path: Path) -> Path | None:
@@ -37,12 +37,25 @@ def begins_as_mot(sample: NumberSample) -> bool:
         ids &= within(sample.column(column), -(2**53), 2**53, whole=True)
     with np.errstate(invalid="ignore"):
         pixels = (np.abs(sample.values[:, 2:6]) > 1).any()
-    return most(ids) and bool(pixels)
+    # Bad ids are named by the reader, also those of a short file.
+    return 2 * int(ids.sum()) >= len(ids) and bool(pixels)
 
 
 def read_mot_rows(rows: NumberRows) -> tuple[IntArray, IntArray]:
     """Frames and track ids, int64 (N,) each, of rows that begin as MOTChallenge's do."""
     return whole_numbers(rows, 0, "frame number"), whole_numbers(rows, 1, "track id")
+
+
+def class_labels(file: Path) -> list[str] | None:
+    """The names of classes in the labels.txt beside a file, from 1, as CVAT and Datumaro write it; None where there is none.
+
+    Other tools call the annotations themselves labels.txt.
+    """
+    labels = file.with_name("labels.txt")
+    if not labels.is_file() or labels == file:
+        return None
+    rows = sample_numbers(labels)
+    return None if rows is not None and rows.count > 1 else [line.strip() for line in text_lines(labels)]
 
 
 def file_names_of_sequence(file: Path, first: int) -> dict[int, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rosgeo.tracks.text import line_numbers
+from rosgeo.tracks.text import is_comment, line_numbers
 from rosgeo.types import BoolArray, FloatArray
 
 __all__ = ["NumberSample", "most", "sample_numbers", "within"]
@@ -65,6 +65,7 @@ def _sample(path: str, size: int, changed: int) -> NumberSample | None:
     lines = [line for line in head.decode("utf-8-sig", errors="replace").splitlines() if line.strip()]
     if size > len(head):
         lines = lines[:-1]
+    lines = [line for line in lines if not is_comment(line)]
     rows = [(line, line_numbers(line)) for line in lines]
     counts = Counter(len(numbers) for _, numbers in rows if numbers)
     if not counts:

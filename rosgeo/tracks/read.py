@@ -15,6 +15,8 @@ from rosgeo.types import RasterGrid, YAxis
 
 __all__ = ["read_tracks"]
 
+_LOOKED_INTO = 6
+
 
 def read_tracks(
     path: str | Path,
@@ -139,6 +141,22 @@ def _hint(path: Path) -> str:
 
     if path.is_dir():
         names = sorted(p.name for p in path.iterdir())
-        return f"It holds: {', '.join(names[:6])}{', ...' if len(names) > 6 else ''}" if names else "It is an empty folder"
+        holds = f"It holds: {', '.join(names[:6])}{', ...' if len(names) > 6 else ''}" if names else "It is an empty folder"
+        return holds + _inside(path, names)
     lines = first_lines(path, 1)
-    return f"Its first line is {lines[0].strip()[:60]!r}" if lines else "It holds no text"
+    if not lines:
+        return "It holds no text in UTF-8" if path.stat().st_size else "It is empty"
+    return f"Its first line is {lines[0].strip()[:60]!r}"
+
+
+def _inside(path: Path, names: list[str]) -> str:
+    """What of a folder could be read instead."""
+    for name in names[:_LOOKED_INTO]:
+        try:
+            found = recognise(path / name)
+        except TracksError:
+            continue
+        # Rows that are told by nothing else can be anything.
+        if found is not None and found.name != "mot":
+            return f"; {path / name} is recognised as {found.name} ({found.label}): name that"
+    return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ __all__ = [
     "frames_from",
     "has_box",
     "numbered_tracks",
+    "own_ids",
     "refuse_doubles",
     "with_frames",
 ]
@@ -72,15 +74,22 @@ def numbered_tracks(tracks: Tracks) -> tuple[IntArray, list[str]]:
 def each_its_own(tracks: Tracks) -> tuple[Tracks, list[str]]:
     """Tracks in which rows of no track (id -1) are each a track of its own, for targets that hold one row of a track in a frame."""
     ids = tracks.table["track_id"].tolist()
-    alone = [i for i, track in enumerate(ids) if str(track) == "-1"]
+    alone = sum(str(track) == "-1" for track in ids)
     if not alone:
         return tracks, []
+    table = tracks.table.assign(track_id=own_ids(ids))
+    return replace(tracks, table=table), [f"that {alone} rows are of no track (each is one of its own)"]
+
+
+def own_ids(ids: Sequence[Any]) -> list[Any]:
+    """Ids of tracks in which each -1, which is of no track, is a further one: a number after the largest, or ``alone 1`` among names."""
     whole = all(isinstance(i, int) for i in ids)
     following = itertools.count(max([0, *(i for i in ids if isinstance(i, int))]) + 1)
-    for i in alone:
-        ids[i] = next(following) if whole else f"alone {next(following)}"
-    table = tracks.table.assign(track_id=ids)
-    return replace(tracks, table=table), [f"that {len(alone)} rows are of no track (each is one of its own)"]
+
+    def fresh() -> int | str:
+        return next(following) if whole else f"alone {next(following)}"
+
+    return [fresh() if str(track) == "-1" else track for track in ids]
 
 
 def dropped_columns(tracks: Tracks, kept: set[str], *, corners: bool = False, names: bool = True) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,9 @@ __all__ = [
     "field_numbers",
     "first_lines",
     "frame_number",
+    "is_comment",
     "line_numbers",
+    "numbered_files",
     "read_number_rows",
     "text_lines",
     "whole_numbers",
@@ -111,15 +114,24 @@ def field_numbers(fields: list[str]) -> list[float] | None:
 def split(line: str) -> list[str]:
     """The fields of a line: parted by semicolons where it has any, else by commas, else by tabs and spaces.
 
-    An empty field stays, so that those after it keep their column; one at the end of the line is a trailing separator and no field.
+    An empty field stays, so that those after it keep their column; those at the end of the line are trailing separators and no fields.
     """
     separator = next((s for s in ";," if s in line), None)
     fields = [v.strip() for v in line.strip().split(separator)]
-    return fields[:-1] if fields and not fields[-1] else fields
+    while fields and not fields[-1]:
+        fields.pop()
+    return fields
+
+
+def is_comment(line: str) -> bool:
+    """Whether a line is one of words for people, as NumPy writes them, and no row."""
+    return line.lstrip().startswith("#")
 
 
 def read_number_rows(path: Path, least: int, expected: str, *, blank_is_row: bool = False, none: str | None = None) -> NumberRows:
     """Read a file of numbers.
+
+    An empty field after those that a row needs is NaN. Lines that begin with # are comments, but for files whose lines are frames.
 
     Parameters
     ----------
@@ -142,9 +154,9 @@ def read_number_rows(path: Path, least: int, expected: str, *, blank_is_row: boo
     everything = text_lines(path)
     last = max((i for i, text in enumerate(everything) if text.strip()), default=-1)
     for number, text in enumerate(everything[: last + 1], 1):
-        fields = split(text)
-        if not fields and not blank_is_row:
+        if not blank_is_row and (not text.strip() or is_comment(text)):
             continue
+        fields = split(text)
         absent = (blank_is_row and not any(fields)) or (none is not None and {f.lower() for f in fields} == {none})
         numbers = [float("nan")] * least if absent else _numbers(path, number, text, fields, least, expected)
         texts.append(text)
@@ -158,10 +170,12 @@ def read_number_rows(path: Path, least: int, expected: str, *, blank_is_row: boo
 
 
 def _numbers(path: Path, number: int, text: str, fields: list[str], least: int, expected: str) -> list[float]:
-    try:
-        values = [float(f) for f in fields]
-    except ValueError as error:
-        raise bad_line(path, number, text, f"{str(error).rpartition(': ')[2]} is no number; expected {expected}") from error
+    values = field_numbers(fields)
+    if values is None:
+        wrong = next(f for f in fields if field_numbers([f]) is None)
+        raise bad_line(path, number, text, f"{wrong!r} is no number; expected {expected}")
+    if "" in fields[:least]:
+        raise bad_line(path, number, text, f"'' is no number; expected {expected}")
     if len(values) < least:
         raise bad_line(path, number, text, f"{len(values)} numbers; expected {expected}")
     return values
@@ -175,6 +189,13 @@ def whole_numbers(rows: NumberRows, column: int, what: str) -> IntArray:
     if len(wrong):
         raise rows.error(int(wrong[0]), f"{values[wrong[0]]:g} is no {what}; expected a whole number")
     return values.astype(np.int64)
+
+
+def numbered_files(files: Iterable[Path]) -> tuple[list[Path], list[str]]:
+    """Files whose names tell a frame, in order of these, and the names of the others; the only file may have any name."""
+    listed = list(files)
+    told = [f for f in listed if re.search(r"\d", f.stem) or len(listed) == 1]
+    return sorted(told, key=frame_number), sorted(f.name for f in listed if f not in told)
 
 
 def frame_number(path: Path) -> int:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from rosgeo.errors import TracksError
-from rosgeo.tracks.build import turned_boxes
+from rosgeo.tracks.build import refuse_degrees, turned_boxes
 from rosgeo.tracks.options import ReadOptions
 from rosgeo.tracks.rows import NO_BOX, TrackRow, tracks_of_rows
-from rosgeo.tracks.text import frame_number
+from rosgeo.tracks.text import frame_number, numbered_files
 from rosgeo.tracks.values import Tracks
 from rosgeo.tracks.xml_source import XmlSource, first_tags, read_xml
 
@@ -66,14 +66,17 @@ def read_voc(path: Path, format: str, options: ReadOptions, *, first: int | None
     TracksError
         No XML file; one that is not well-formed, or with a field that is no number.
     """
-    files = sorted(voc_files(path), key=frame_number)
+    files, others = numbered_files(voc_files(path))
     if not files:
         raise TracksError(f"{path} holds no .xml files; expected {_EXPECTED}, a file a frame")
     rows: list[TrackRow] = []
     names: dict[int, str] = {}
-    unread: set[str] = set()
+    unread = set(others)
     for file in files:
         source = read_xml(file, _EXPECTED)
+        if source.root.tag != "annotation" and len(files) > 1:
+            unread.add(f"{file.name}, whose root is <{source.root.tag}>")
+            continue
         if source.root.tag != "annotation":
             raise TracksError(f"{file}: the root is <{source.root.tag}>; expected <annotation>, as in Pascal VOC")
         number = frame_number(file)
@@ -127,6 +130,7 @@ def _box(source: XmlSource, item: ET.Element, last_included: bool) -> tuple[Any,
     turned, upright = item.find("robndbox"), item.find("bndbox")
     if turned is not None and turned.find("cx") is not None:
         cx, cy, w, h, angle = (source.number(turned, name, inside=True) for name in ("cx", "cy", "w", "h", "angle"))
+        refuse_degrees(np.array([angle]), lambda _, what: source.error(turned, what))
         if w < 0 or h < 0 or not math.isfinite(angle):
             return (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), None, {"angle": angle}
         return NO_BOX, turned_boxes(np.array([[cx, cy, w, h]]), np.array([angle]))[0], {"angle": angle}

@@ -22,6 +22,7 @@ from rosgeo.run.options import SegmentOptions
 from rosgeo.run.prompts import require_reachable
 from rosgeo.tracks.match import FrameNumbers, number_frames
 from rosgeo.tracks.origin import refuse_early_frames
+from rosgeo.tracks.targets import own_ids
 from rosgeo.tracks.values import BOX_COLUMNS, Tracks
 from rosgeo.types import BoolArray, Boxes, FloatArray, IntArray, RasterGrid
 from rosgeo.vector.layers.write import check_columns
@@ -111,11 +112,12 @@ class PreparedVideo:
         return _as_frame(self.table, self.index, self.frames)
 
     def categories(self) -> dict[Any, str]:
-        """The category of most rows of each track, by its id; ``object`` where the tracks have none."""
+        """The category of most rows of each track, by its id (`own_ids`); ``object`` where the tracks have none."""
+        ids = own_ids(self.table["track_id"].tolist())
         names = self.table["category"].fillna("object").astype(str) if "category" in self.table else None
         if names is None:
-            return dict.fromkeys(self.table["track_id"].tolist(), "object")
-        return {track: part.mode().iloc[0] for track, part in names.groupby(self.table["track_id"].to_numpy(), sort=False)}
+            return dict.fromkeys(ids, "object")
+        return {track: part.mode().iloc[0] for track, part in names.groupby(np.array(ids, dtype=object), sort=False)}
 
     @property
     def time_column(self) -> str | None:

@@ -493,6 +493,25 @@ def test_run_lengths_that_are_none(counts: Any, message: str) -> None:
         decode_rle({"size": [4, 5], "counts": counts}, (4, 5))
 
 
+@pytest.mark.parametrize("none", [-1, "-1"])
+def test_outlines_of_no_track_are_objects_of_their_own(none: int | str, tmp_path: Path) -> None:
+    rows: list[Any] = [
+        (1, none, shapely.box(1, 1, 5, 5)),
+        (1, none, shapely.box(20, 20, 30, 30)),
+        (2, none, shapely.box(1, 1, 5, 5)),
+    ]
+    rows.append((1, 4 if none == -1 else "a", shapely.box(40, 1, 50, 5)))
+    outlines = make_outlines(make_clip(), rows)
+    assert write_coco(outlines, tmp_path / "coco.json").masks == 4
+    found = json.loads((tmp_path / "coco.json").read_text())["annotations"]
+    assert sorted((a["image_id"], a["area"]) for a in found) == [(1, 16), (1, 40), (1, 100), (2, 16)]
+    assert len({a["track_id"] for a in found}) == 4
+    write_cvat(outlines, tmp_path / "cvat.xml")
+    tracks = ET.parse(tmp_path / "cvat.xml").getroot().findall("track")
+    assert len(tracks) == 4
+    assert all(int(t.get("id", "-1")) > 0 for t in tracks)
+
+
 def test_objects_without_a_pixel_and_behind_others_are_counted(tmp_path: Path) -> None:
     tiny, large = shapely.box(5.6, 5.6, 6.4, 6.4), shapely.box(10, 10, 30, 30)
     cover = [shapely.box(10, 10, 30, 20), shapely.box(10, 20, 30, 30)]

@@ -1,11 +1,13 @@
 """Oriented boxes of BoxMOT and MMOT, with tracks: their corners are kept.
 
 ``mmot`` (multispectral drone tracking; rows as in ``assets/mmot-mini`` of github.com/mikel-brostrom/boxmot):
-``frame,id,x1,y1,x2,y2,x3,y3,x4, y4,confidence,class,truncation``, 13 columns; a confidence of -1 is none.
+``frame,id,x1,y1,x2,y2,x3,y3,x4, y4,confidence,class,truncation``, 13 columns; a confidence of -1 is none. Rows that end earlier
+are read where their points are rectangles.
 
 ``boxmot`` (``gt_obb.txt`` in ``assets/DOTA8-MOT`` of the same repository):
-``frame,id,cx,cy,w,h,angle,confidence,class,visibility``, the angle in radians from the x axis towards y (clockwise as one sees it);
-results leave the last out. ``gt.txt`` beside it has the envelopes in MOTChallenge's columns, but with the same pixels.
+``frame,id,cx,cy,w,h,angle,confidence,class,visibility``, the angle in radians from the x axis towards y (clockwise as one sees
+it); results leave the last out, or write -1. ``gt.txt`` beside it has the envelopes in MOTChallenge's columns, but with the
+same pixels.
 
 Pixels from 0 in both, as the two files of one object show, and as detectors give them; frames from 1.
 """
@@ -17,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from rosgeo.errors import InputFileNotFoundError
-from rosgeo.tracks.build import corners_to_xyxy, make_tracks, turned_boxes, turned_to_xyxy
+from rosgeo.tracks.build import corners_to_xyxy, make_tracks, refuse_degrees, turned_boxes, turned_to_xyxy
 from rosgeo.tracks.mot_columns import MotColumns, class_names, named_columns, read_mot_columns
 from rosgeo.tracks.mot_rows import read_mot_rows, sequence_file
 from rosgeo.tracks.mot_rules import FAMILY, mot_candidates, oriented
@@ -54,6 +56,7 @@ def _read_boxmot(path: Path, options: ReadOptions) -> Tracks:
     if not oriented(file, sample_numbers(file)):
         return read_mot_columns(_UPRIGHT, path, options, 1)
     rows = read_number_rows(file, 9, _TURNED)
+    refuse_degrees(rows.values[:, 6], rows.error)
     corners = turned_boxes(rows.values[:, 2:6], rows.values[:, 6]) - options.pixel
     return _tracks(
         "boxmot",

@@ -1,10 +1,10 @@
 """COCO for videos, as TAO has it: ``videos``, ``images`` with their place in the video, ``annotations`` with ``track_id``.
 
-Layout: github.com/TAO-Dataset/tao (the docstring of its API): images have ``id``, ``video_id``, ``file_name`` and ``frame_index``;
-annotations ``image_id``, ``track_id``, ``category_id`` and ``bbox`` [left, top, width, height], pixels from 0 as in COCO
-(https://cocodataset.org/#format-data). Other writers call the place ``frame_id`` (MMTracking from 0, CenterTrack from 1) and the track
-``instance_id`` (MMTracking); both are read. Where neither is there, images follow each other by file name, frame_2 before
-frame_10.
+Layout: github.com/TAO-Dataset/tao (the docstring of its API): images have ``id``, ``video_id``, ``file_name`` and
+``frame_index``; annotations ``image_id``, ``track_id``, ``category_id`` and ``bbox`` [left, top, width, height], pixels from 0
+as in COCO (https://cocodataset.org/#format-data). Other writers call the place ``frame_id`` (MMTracking from 0, CenterTrack
+from 1) and the track ``instance_id`` (MMTracking); both are read, also among the ``attributes`` of an annotation, where CVAT
+has them. Where neither is there, images follow each other by file name, frame_2 before frame_10.
 
 Lists within an annotation, such as its segmentation, are not kept. BURST's own JSON has masks and no boxes, and is not read.
 """
@@ -63,7 +63,9 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
         rows.append((number, places[image], _track(path, number, entry), json_box(path, f"annotation {number}", entry.get("bbox"))))
         category = checked_id(path, f"annotation {number}", "category_id", entry.get("category_id"))
         named = {} if category is None else {"category": categories.get(category, str(category))}
-        attributes.append({**named, **scalars(entry, _KNOWN)})
+        own = entry.get("attributes")
+        told = scalars(own, {*_KNOWN, "category", "score"}) if isinstance(own, dict) else {}
+        attributes.append({**told, **named, **scalars(entry, _KNOWN)})
     numbers = [r[0] for r in rows]
     first = min(min(places.values(), default=0), 1) if _counted_from_one(images) else 0
     return make_tracks(
@@ -75,7 +77,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
         lines=np.array(numbers, dtype=np.int64),
         first_frame=options.frame(first),
         columns=_columns(attributes),
-        unread=lists_left_out(data["annotations"], {"bbox"}),
+        unread=lists_left_out(data["annotations"], {"bbox", "attributes"}),
         frame_names={places[i["id"]]: Path(str(i["file_name"])).name for i in images if i.get("file_name")},
         error=lambda row, what: TracksError(f"{path}, annotation {numbers[row]}: {what}"),
     )
@@ -108,7 +110,12 @@ def _places(path: Path, images: list[dict[str, Any]]) -> dict[Any, int]:
 
 
 def _track(path: Path, number: int, entry: dict[str, Any]) -> str:
-    track = next((entry[k] for k in _TRACKS if entry.get(k) is not None), None)
+    own = entry.get("attributes")
+    attributes: dict[str, Any] = own if isinstance(own, dict) else {}
+    track = next((place[k] for place in (entry, attributes) for k in _TRACKS if place.get(k) is not None), None)
+    if track is None and attributes:
+        # CVAT has shapes of no track beside those of tracks.
+        return "-1"
     if track is None or isinstance(track, list | dict | float):
         raise TracksError(f"{path}, annotation {number}: track_id is {json.dumps(track)[:60]}; expected the id of a track")
     return str(track)

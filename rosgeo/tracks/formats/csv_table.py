@@ -1,11 +1,11 @@
-"""CSV with named columns, in any order, parted by commas, semicolons or tabs.
+"""CSV with named columns, in any order, parted by commas, semicolons, tabs or spaces.
 
 No standard: names are matched without regard to case, spaces, dots, dashes and underscores. A box is told by the first of these that is
 there as a whole: ``x_min y_min x_max y_max`` (also ``xmin``, ``left top right bottom``, ``minx``), ``x0 y0 x1 y1``,
 four corners ``x1 y1 ... x4 y4``, ``x1 y1 x2 y2``, ``left top width height`` (also ``bb_left``), ``x y w h`` (left, top), and
 ``cx cy w h`` (centre). All other columns are kept, so that ``x`` and ``y`` beside ``x0 y0 x1 y1`` stay as attributes. Pixels and frames
 count from 0 unless ``first_pixel`` and ``first_frame`` say otherwise, or, of frames, a column ``rosgeo_first_frame``.
-An empty cell, or NaN, in a box: no box in that row.
+An empty cell, or NaN, in a box: no box in that row. Lines before the names that begin with # are comments.
 
 As a target: ``frame`` (as the source counts), ``track_id``, ``frame_name`` where the source tells names, ``x_min y_min x_max y_max``, then
 corners and all other columns, and ``rosgeo_first_frame`` where the clip's first frame is not 0. Both are read back.
@@ -25,7 +25,7 @@ from rosgeo.tracks.build import corners_to_xyxy, make_tracks, track_ids, xywh_to
 from rosgeo.tracks.named_columns import COLUMN_NAMES, choose_columns, first_frame_of, names_of_frames
 from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat, WriteOptions
 from rosgeo.tracks.targets import FIRST_FRAME, with_frames
-from rosgeo.tracks.text import bad_line, first_lines, line_numbers, text_lines
+from rosgeo.tracks.text import bad_line, first_lines, is_comment, line_numbers, text_lines
 from rosgeo.tracks.values import BOX_COLUMNS, Tracks
 from rosgeo.types import FloatArray, IntArray
 from rosgeo.vector.detections.columns import BOX_KINDS, CORNERS, plain_name
@@ -54,20 +54,22 @@ def _choose_box(names: list[str], roles: Mapping[str, str], where: str) -> tuple
     )
 
 
-def _dialect(header: str) -> str:
-    return max(",;\t", key=header.count)
+def _cells(lines: list[str], header: str) -> Any:
+    """A reader of lines that are parted as the header is."""
+    separator = max(",;\t", key=header.count)
+    return csv.reader(lines, delimiter=separator if separator in header else " ", skipinitialspace=separator not in header)
 
 
 def _recognise(path: Path) -> bool:
-    lines = first_lines(path, 1) if path.is_file() else []
+    lines = [line for line in (first_lines(path) if path.is_file() else []) if not is_comment(line)]
     if not lines or lines[0].lstrip().startswith(("{", "[", "<")) or line_numbers(lines[0]) is not None:
         return False
-    names = [n.strip() for n in next(csv.reader([lines[0]], delimiter=_dialect(lines[0])))]
+    names = [n.strip() for n in next(_cells([lines[0].strip()], lines[0]))]
     try:
         _choose_box(names, choose_columns(names, {}, ""), "")
     except (TracksError, OptionError):
         # A frame column alone tells a table too: what else is missing is then said by the reader.
-        return len(names) > 4 and any(plain_name(n) in COLUMN_NAMES["frame"] for n in names)
+        return any(s in lines[0] for s in ",;\t") and len(names) > 4 and any(plain_name(n) in COLUMN_NAMES["frame"] for n in names)
     return True
 
 
@@ -109,26 +111,34 @@ def _rows(path: Path) -> tuple[list[str], list[list[str]], IntArray, list[str]]:
     if not path.is_file():
         raise InputFileNotFoundError(f"{path}: no such file; expected a table with named columns")
     texts = text_lines(path)
-    start = next((i for i, t in enumerate(texts) if t.strip()), None)
+    start = next((i for i, t in enumerate(texts) if t.strip() and not is_comment(t)), None)
     if start is None:
         raise TracksError(f"{path} is empty; expected a table with named columns")
-    reader = csv.reader(texts[start:], delimiter=_dialect(texts[start]))
+    spaces = not any(s in texts[start] for s in ",;\t")
+    reader = _cells([t.strip() for t in texts[start:]] if spaces else texts[start:], texts[start])
     header: list[str] = []
     rows, lines = [], []
     for row in reader:
         line = start + reader.line_num
         if not header:
-            header = [n.strip() for n in row]
+            header = _without_empty([n.strip() for n in row], 0)
             if len(set(header)) != len(header):
                 raise bad_line(path, line, texts[line - 1], "two columns have the same name")
             continue
         if not any(f.strip() for f in row):
             continue
+        row = _without_empty(row, len(header))
         if len(row) != len(header):
             raise bad_line(path, line, texts[line - 1], f"{len(row)} fields; expected {len(header)}, one for each column")
         rows.append(row)
         lines.append(line)
     return header, rows, np.array(lines, dtype=np.int64), [texts[line - 1] for line in lines]
+
+
+def _without_empty(fields: list[str], least: int) -> list[str]:
+    """Fields without the empty ones after the last column, which trailing separators make."""
+    last = max((i for i, f in enumerate(fields, 1) if f.strip()), default=0)
+    return fields[: max(last, least)]
 
 
 def _floats(texts: list[str], name: str, error: Any) -> FloatArray:

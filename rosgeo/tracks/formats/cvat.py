@@ -2,9 +2,11 @@
 
 Layout: docs.cvat.ai, XML annotation format. Video: ``<track id label>`` with ``<box frame outside occluded keyframe xtl ytl xbr
 ybr>``, or ``polygon`` (``points``), ``mask`` (``left``, ``top``, ``width``, ``height``, ``rle``) and ``ellipse``; all frames of a
-track are written, and ``outside="1"`` ends it: such a shape is a row without a box. Images: ``<image id name width height>`` with
-the same shapes and their ``label``; they belong to no track (id -1) unless an attribute ``track_id`` says so. Frames and pixels
-count from 0; ``rotation`` is in degrees clockwise about the centre, and such boxes keep their corners. Of a polygon the box is the
+track are written, and ``outside="1"`` ends it: such a shape is a row without a box. In files that list key frames alone the boxes
+between them are made as CVAT makes them on import, on the straight way, with 0 in the column ``keyframe``; other shapes stay as they
+are. Images: ``<image id name width height>`` with the same shapes and their ``label``; they belong to no track (id -1) unless an
+attribute ``track_id`` says so. In an export of a project each task is a clip, chosen by its id. Frames and pixels count from 0;
+``rotation`` is in degrees clockwise about the centre, and such boxes keep their corners. Of a polygon the box is the
 envelope, and the points are kept as text (WKT) in the column ``poly``. Points, polylines, cuboids and skeletons have no area: rows
 without a box. Attributes are columns.
 
@@ -15,9 +17,11 @@ CVAT writes it itself, so that nothing is interpolated into the gap.
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,7 @@ from rosgeo.errors import TracksError
 from rosgeo.tracks.build import polygon_wkt, turned_boxes
 from rosgeo.tracks.cvat_xml import TrackShapes, cvat_meta, write_cvat_video
 from rosgeo.tracks.json_source import one_of
+from rosgeo.tracks.key_frames import between
 from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat, WriteOptions
 from rosgeo.tracks.rows import NO_BOX, TrackRow, tracks_of_rows
 from rosgeo.tracks.targets import dropped_columns, each_its_own, frames_from, has_box, numbered_tracks, refuse_doubles
@@ -37,6 +42,7 @@ __all__ = ["CVAT_IMAGES", "CVAT_VIDEO"]
 
 _EXPECTED = "annotations of CVAT (<annotations> with <track> or <image>)"
 _SHAPES = ("box", "polygon", "mask", "ellipse", "polyline", "points", "cuboid", "skeleton")
+_CORNERS = ("xtl", "ytl", "xbr", "ybr")
 _NO_AREA = ("polyline", "points", "cuboid", "skeleton")
 _PLACE = {
     *("frame", "xtl", "ytl", "xbr", "ybr", "points", "rotation", "cx", "cy", "rx", "ry", "rle", "left", "top", "width", "height"),
@@ -65,9 +71,10 @@ def _read(name: str, path: Path, options: ReadOptions) -> Tracks:
     if source.root.tag != "annotations":
         raise TracksError(f"{file}: the root is <{source.root.tag}>; expected {_EXPECTED}")
     pixel = options.pixel
-    rows = list(_of_images(source, pixel) if name == "cvat-images" else _of_tracks(source, options.sequence, pixel))
+    rows = list((_of_images if name == "cvat-images" else _of_tracks)(source, options.sequence, pixel))
     bare = sorted({f"<{e.tag}>" for e in source.root.iter() if e.tag in _NO_AREA} | {"<tag>" for _ in source.root.iter("tag")})
-    names = {source.whole(i, "id"): Path(i.get("name", "")).name for i in source.root.findall("image") if i.get("name")}
+    images = _of_task(source, "image", options.sequence)
+    names = {source.whole(i, "id"): Path(i.get("name", "")).name for i in images if i.get("name")}
     return tracks_of_rows(
         rows,
         source=str(file),
@@ -79,26 +86,68 @@ def _read(name: str, path: Path, options: ReadOptions) -> Tracks:
     )
 
 
-def _of_tracks(source: XmlSource, sequence: str | None, pixel: float) -> Iterator[TrackRow]:
-    tracks = source.root.findall("track")
-    tasks = list(dict.fromkeys(t.get("task_id", "") for t in tracks))
+def _of_task(source: XmlSource, tag: str, sequence: str | None) -> list[ET.Element]:
+    """The tracks or images of the task that is meant: of a project, in which each task is a clip and counts from 0."""
+    found = source.root.findall(tag)
+    tasks = list(dict.fromkeys(t.get("task_id", "") for t in found))
     if len(tasks) > 1 or (sequence is not None and tasks):
-        # Of a project: a task is a clip.
         chosen = one_of(source.path, tasks, sequence, "tasks")
-        tracks = [t for t in tracks if t.get("task_id", "") == chosen]
-    for track in tracks:
+        found = [t for t in found if t.get("task_id", "") == chosen]
+    return found
+
+
+def _of_tracks(source: XmlSource, sequence: str | None, pixel: float) -> Iterator[TrackRow]:
+    step = _frame_step(source)
+    # CVAT itself writes every frame: what it leaves out are frames that were deleted.
+    sparse = all(s.get("keyframe", "1") == "1" for s in source.root.iter("box"))
+    for track in _of_task(source, "track", sequence):
         number = track.get("id")
         if number is None:
             raise source.error(track, "<track> has no id; expected one")
         own = {k: track.get(k) for k in ("source", "group_id") if track.get(k)}
-        for shape in track:
-            if shape.tag in _SHAPES:
-                frame = source.whole(shape, "frame")
-                yield _row(source, shape, frame, number, {"category": track.get("label", ""), **own}, pixel)
+        shapes = [(source.whole(s, "frame"), s) for s in track if s.tag in _SHAPES]
+        following = sorted(shapes, key=lambda pair: pair[0])[1:]
+        for (frame, shape), after in zip_longest(sorted(shapes, key=lambda pair: pair[0]), following):
+            columns = {"category": track.get("label", ""), **own}
+            yield _row(source, shape, frame, number, columns, pixel)
+            if sparse and after is not None and after[0] - frame > step:
+                yield from _rows_between(source, (frame, shape), after, step, number, columns, pixel)
 
 
-def _of_images(source: XmlSource, pixel: float) -> Iterator[TrackRow]:
-    for image in source.root.findall("image"):
+def _frame_step(source: XmlSource) -> int:
+    """Every which frame of the video the task has."""
+    filters = [e.text or "" for e in source.root.iter("frame_filter")]
+    steps = {int(found[1]) for text in filters if (found := re.search(r"step\s*=\s*(\d+)", text)) and int(found[1])}
+    return max(steps, default=1)
+
+
+def _rows_between(
+    source: XmlSource,
+    start: tuple[int, ET.Element],
+    end: tuple[int, ET.Element],
+    step: int,
+    track: str,
+    columns: dict[str, Any],
+    pixel: float,
+) -> Iterator[TrackRow]:
+    """Boxes of the frames between two key frames that a file does not list, as CVAT makes them when it reads the file."""
+    (first, shape), (last, after) = start, end
+    if shape.get("outside") == "1" or shape.tag != "box" or after.tag != "box":
+        return
+    names = (*_CORNERS, "rotation")
+    there, then = ([source.number(s, k) if s.get(k) else 0.0 for k in names] for s in (shape, after))
+    # The shorter way round.
+    then[-1] = there[-1] + (then[-1] - there[-1] + 180) % 360 - 180
+    for frame, box in between(there, then, first, last):
+        if (frame - first) % step == 0:
+            middle = ET.Element("box", {**shape.attrib, **dict(zip(names, map(repr, box), strict=True)), "keyframe": "0"})
+            middle.extend(shape.findall("attribute"))
+            source.lines[middle] = source.lines[shape]
+            yield _row(source, middle, frame, track, columns, pixel)
+
+
+def _of_images(source: XmlSource, sequence: str | None, pixel: float) -> Iterator[TrackRow]:
+    for image in _of_task(source, "image", sequence):
         frame = source.whole(image, "id")
         for shape in image:
             if shape.tag in _SHAPES:

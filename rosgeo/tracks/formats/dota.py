@@ -16,7 +16,7 @@ import numpy as np
 from rosgeo.errors import TracksError
 from rosgeo.tracks.build import corners_to_xyxy, make_tracks, track_ids
 from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat
-from rosgeo.tracks.text import bad_line, field_numbers, first_lines, frame_number, line_numbers, split, text_lines
+from rosgeo.tracks.text import bad_line, field_numbers, first_lines, frame_number, line_numbers, numbered_files, split, text_lines
 from rosgeo.tracks.values import Tracks
 
 __all__ = ["FORMAT"]
@@ -44,7 +44,7 @@ def _is_row(line: str) -> bool:
 def _read(path: Path, options: ReadOptions) -> Tracks:
     if not path.is_dir():
         raise TracksError(f"{path} is no folder; expected one with a file FRAME.txt for each frame: {_EXPECTED}")
-    files = sorted(path.glob("*.txt"), key=frame_number)
+    files, others = numbered_files(path.glob("*.txt"))
     if not files:
         raise TracksError(f"{path} holds no .txt files; expected FRAME.txt for each frame: {_EXPECTED}")
     frames: list[int] = []
@@ -79,6 +79,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
         first_frame=options.frame(frame_number(files[0])),
         columns=columns,
         corners=px,
+        unread=others,
     )
 
 

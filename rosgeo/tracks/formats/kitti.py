@@ -2,8 +2,8 @@
 
 Layout: github.com/JonathonLuiten/TrackEval, docs/KITTI-format.txt, and the development kit of KITTI tracking: ``frame track_id type
 truncated occluded alpha left top right bottom height width length x y z rotation_y`` and, of results, ``score``, parted by spaces;
-"2D bounding box of object in the image (0-based index)", frames from 0. A region of the type DontCare has the track -1. Values of
-the third dimension are kept as columns.
+"2D bounding box of object in the image (0-based index)", frames from 0. A region of the type DontCare has the track -1; a box
+of four times -1 is none. Values of the third dimension are kept as columns.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from rosgeo.errors import TracksError
 from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat
-from rosgeo.tracks.rows import TrackRow, tracks_of_rows
+from rosgeo.tracks.rows import NO_BOX, TrackRow, tracks_of_rows
 from rosgeo.tracks.text import bad_line, field_numbers, first_lines, text_lines
 from rosgeo.tracks.values import Tracks
 
@@ -52,7 +52,8 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
         frame, track, kind, numbers = found
         columns: dict[str, Any] = {"category": kind, **dict(zip(_BEFORE, numbers, strict=False))}
         columns |= dict(zip(_AFTER, numbers[7:], strict=False))
-        rows.append(TrackRow(frame, str(track), numbers[3:7], line, columns, where=f"{path}, line {line}"))
+        box = NO_BOX if numbers[3:7] == [-1] * 4 else numbers[3:7]
+        rows.append(TrackRow(frame, str(track), box, line, columns, where=f"{path}, line {line}"))
     if not rows:
         raise TracksError(f"{path} is empty; expected {_EXPECTED}")
     return tracks_of_rows(rows, source=str(path), format="kitti", first_pixel=options.pixel, first_frame=options.frame(0))

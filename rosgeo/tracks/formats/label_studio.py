@@ -41,14 +41,15 @@ _BOX = ("x", "y", "width", "height", "rotation")
 
 def _recognise(path: Path) -> bool:
     return path.is_file() and any(
-        has_keys(path, key, "sequence", "enabled", listed=True) for key in ("videorectangle", "framesCount")
+        has_keys(path, key, "sequence", other, listed=True)
+        for key, other in (("videorectangle", "annotations"), ("videorectangle", "enabled"), ("framesCount", "enabled"))
     )
 
 
 def _read(path: Path, options: ReadOptions) -> Tracks:
     data = load_json(path)
     tasks = [expect(t, dict, f"{path}, task {n}", "a task") for n, t in enumerate(data if isinstance(data, list) else [data], 1)]
-    names = [_name(t, n) for n, t in enumerate(tasks, 1)]
+    names = _names(tasks)
     if not tasks:
         raise TracksError(f"{path} holds no task; expected an export of Label Studio")
     task = tasks[names.index(one_of(path, names, options.sequence, "tasks"))]
@@ -58,6 +59,14 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
     return tracks_of_rows(
         rows, source=str(path), format="label-studio", first_pixel=options.pixel, first_frame=options.frame(1), unread=unread
     )
+
+
+def _names(tasks: list[dict[str, Any]]) -> list[str]:
+    """A name for each task: its video's; its id where two have the same video."""
+    names = [_name(t, n) for n, t in enumerate(tasks, 1)]
+    return [
+        name if names.count(name) == 1 else str(t.get("id", n)) for n, (name, t) in enumerate(zip(names, tasks, strict=True), 1)
+    ]
 
 
 def _name(task: dict[str, Any], number: int) -> str:

@@ -24,12 +24,12 @@ import numpy as np
 from rosgeo.errors import InputFileNotFoundError, TracksWarning
 from rosgeo.tracks.build import make_tracks, xywh_to_xyxy
 from rosgeo.tracks.mot_columns import class_names, named_columns
-from rosgeo.tracks.mot_rows import file_names_of_sequence, read_mot_rows, sequence_file
+from rosgeo.tracks.mot_rows import class_labels, file_names_of_sequence, read_mot_rows, sequence_file
 from rosgeo.tracks.mot_rules import FAMILY, mot_candidates
 from rosgeo.tracks.number_sample import within
 from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat, WriteOptions
 from rosgeo.tracks.targets import dropped_columns, frames_from, has_box, numbered_tracks
-from rosgeo.tracks.text import NumberRows, read_number_rows, text_lines
+from rosgeo.tracks.text import NumberRows, read_number_rows
 from rosgeo.tracks.values import Tracks
 from rosgeo.types import IntArray
 
@@ -37,6 +37,8 @@ __all__ = ["CVAT_MOT", "MOT"]
 
 EXPECTED = "frame, id, left, top, width, height, confidence and so on"
 _FIRST = 1
+_MOST_COLUMNS = 11
+"""One more than the format has: some trackers add the number of a stream, which ``--from mot`` reads."""
 
 
 def _recognise(name: str, path: Path) -> bool:
@@ -50,6 +52,10 @@ def _read(name: str, path: Path, options: ReadOptions) -> Tracks:
             f"{path} has neither gt/gt.txt nor det/det.txt; expected the folder of a MOTChallenge sequence"
         )
     rows = read_number_rows(file, 6, EXPECTED)
+    width = rows.values.shape[1]
+    if width > _MOST_COLUMNS:
+        row = int(np.flatnonzero(np.isfinite(rows.values[:, -1]))[0])
+        raise rows.error(row, f"{width} numbers; expected at most 10: {EXPECTED}")
     frame, track = read_mot_rows(rows)
     first = options.frame(_FIRST)
     return make_tracks(
@@ -86,9 +92,7 @@ def _columns(rows: NumberRows, file: Path) -> dict[str, Any]:
 
 def _categories(classes: Any, file: Path) -> list[str]:
     """Names by CVAT's labels.txt where there is one; else the numbers, since those of MOT16 mean pedestrians and the like."""
-    labels = file.with_name("labels.txt")
-    names = [line.strip() for line in text_lines(labels)] if labels.is_file() else []
-    return class_names(classes, {i: name for i, name in enumerate(names, 1) if name})
+    return class_names(classes, {i: name for i, name in enumerate(class_labels(file) or [], 1) if name})
 
 
 def _write(tracks: Tracks, path: Path, options: WriteOptions) -> list[str]:

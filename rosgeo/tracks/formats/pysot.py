@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from rosgeo.errors import TracksError
-from rosgeo.tracks.json_source import expect, has_keys, load_json, one_of
+from rosgeo.tracks.json_source import expect, has_keys, load_json, number_or_nan, one_of
 from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat
 from rosgeo.tracks.rows import NO_BOX, TrackRow, tracks_of_rows
 from rosgeo.tracks.values import Tracks
 
 __all__ = ["FORMAT"]
+
+_OF_VIDEO = ("gt_rect", "img_names", "init_rect", "attr")
+"""Lists that are none of states, a frame each."""
 
 
 def _recognise(path: Path) -> bool:
@@ -39,9 +42,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
     if len(boxes) > len(pictures):
         raise TracksError(f"{where}: {len(boxes)} boxes, but {len(pictures)} names of frames; expected no more boxes than frames")
     first = options.frame(0)
-    states = {
-        k: v for k, v in video.items() if k != "gt_rect" and isinstance(v, list) and len(v) == len(boxes) and k != "img_names"
-    }
+    states = {k: v for k, v in video.items() if isinstance(v, list) and len(v) == len(boxes) and k not in _OF_VIDEO}
     rows = []
     for place, box in enumerate(boxes):
         xyxy, corners = _box(f"{where}, frame {place}", box)
@@ -61,7 +62,7 @@ def _box(where: str, box: Any) -> tuple[Any, Any]:
     """Box and corners of an entry."""
     # Rects of several regions have one list more.
     entry = box[0] if isinstance(box, list) and len(box) == 1 and isinstance(box[0], list) else box
-    values = [float(expect(v, (int, float), where, "numbers")) for v in expect(entry or [], list, where, "4 or 8 numbers")]
+    values = [number_or_nan(v, where) for v in expect(entry or [], list, where, "4 or 8 numbers")]
     if not values or any(map(math.isnan, values)) or not any(values):
         return NO_BOX, None
     if len(values) == 8:

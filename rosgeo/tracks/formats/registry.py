@@ -96,7 +96,8 @@ def recognise(path: Path) -> TrackFormat | None:
         return found
     rivals = [f for f in FORMATS.values() if f.family == found.family and f.recognise(path)]
     if len(rivals) > 1:
-        named = " and ".join(f"{f.name} ({f.label})" for f in rivals)
+        listed = [f"{f.name} ({f.label})" for f in rivals]
+        named = f"{', '.join(listed[:-1])} and {listed[-1]}"
         choice = " or ".join(f"--from {f.name}" for f in rivals)
         raise TracksError(f"{path}: its format is not clear, {named} fit; say {choice} (of rosgeo video: --format)")
     return found

@@ -13,7 +13,7 @@ from typing import Any
 
 from rosgeo.clips.values import natural_key
 from rosgeo.errors import TracksError
-from rosgeo.tracks.json_source import expect, has_keys, load_json, one_of
+from rosgeo.tracks.json_source import expect, has_keys, load_json, number_or_nan, one_of
 from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat
 from rosgeo.tracks.rows import NO_BOX, TrackRow, tracks_of_rows
 from rosgeo.tracks.values import Tracks
@@ -77,12 +77,14 @@ def _row(where: str, frame: int, number: int, label: dict[str, Any]) -> TrackRow
     attributes = label.get("attributes")
     plain = {k: v for k, v in (attributes if isinstance(attributes, dict) else {}).items() if not isinstance(v, list | dict)}
     others = {k: v for k, v in label.items() if k not in _KNOWN and not isinstance(v, list | dict) and v is not None}
-    columns = {"category": label.get("category"), **others, **plain}
+    columns = {**others, **plain, "category": label.get("category")}
+    if "category" in plain:
+        columns["source_category"] = plain["category"]
     box = label.get("box2d")
     xyxy: Any = NO_BOX
     if box is not None:
         expect(box, dict, f'{where}: "box2d"', "an object with x1, y1, x2, y2")
-        xyxy = [expect(box.get(k), (int, float), f"{where}: {k} of the box", "a number") for k in ("x1", "y1", "x2", "y2")]
+        xyxy = [number_or_nan(box.get(k), f"{where}: {k} of the box") for k in ("x1", "y1", "x2", "y2")]
     return TrackRow(frame, "-1" if track is None else str(track), xyxy, number, columns, where=where)
 
 

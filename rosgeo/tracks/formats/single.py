@@ -30,7 +30,9 @@ from pathlib import Path
 import numpy as np
 
 from rosgeo.errors import InputFileNotFoundError, OutputError, TracksError
+from rosgeo.tracks.corner_shapes import go_round, there
 from rosgeo.tracks.mot_rules import mot_candidates
+from rosgeo.tracks.number_sample import most, sample_numbers
 from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat, WriteOptions
 from rosgeo.tracks.single_object import NONE, numbers_a_line, read_single
 from rosgeo.tracks.targets import dropped_columns, frames_from, refuse_doubles
@@ -50,8 +52,17 @@ _EXPECTED = {
 
 def sequence_category(folder: Path) -> str:
     """What a sequence's folder such as car_01 or 1_Car_01 says of its object; empty where it says nothing."""
-    match = re.fullmatch(r"(?:\d+_)?(car|plane|ship|train)_\d+", folder.resolve().name.lower())
+    return _category_named(folder.resolve().name)
+
+
+def _category_named(name: str) -> str:
+    match = re.fullmatch(r"(?:\d+_)?(car|plane|ship|train)_\d+", name.lower())
     return match[1] if match else ""
+
+
+def _category_beside(file: Path) -> str:
+    """What the names of a file and of its folder say of its object."""
+    return (sequence_category(file.parent) if file.stem == "groundtruth" else "") or _category_named(file.stem)
 
 
 def _locate(path: Path, sequence: str | None) -> Path | None:
@@ -74,14 +85,23 @@ def _recognise(name: str, path: Path) -> bool:
         return False
     count = numbers_a_line(file)
     if name == "ootb":
-        return count == 8 and not mot_candidates(file)
+        return count == 8 and _has_corners(file)
     return count == 4 and _is_satsot(file) == (name == "satsot")
 
 
+def _has_corners(file: Path) -> bool:
+    """Whether eight numbers a line go round boxes, lines of zeros and of no numbers aside."""
+    sample = sample_numbers(file)
+    if sample is None or mot_candidates(file):
+        return False
+    corners = there(sample.values.reshape(-1, 4, 2))
+    return not len(corners) or most(go_round(corners))
+
+
 def _is_satsot(file: Path) -> bool:
-    """By the word none, or by the folders: one of a sequence as SatSOT calls it, or one of the set."""
+    """By the word none, or by names: that of a sequence as SatSOT calls it, of its folder or its file, or that of the set's folder."""
     above = [part.lower() for part in file.resolve().parts[:-1]]
-    named = (file.name == "groundtruth.txt" and bool(sequence_category(file.parent))) or "satsot" in above
+    named = bool(_category_beside(file)) or "satsot" in above
     return named or any(NONE in line.lower() for line in first_lines(file, 100_000))
 
 
@@ -97,7 +117,7 @@ def _read(name: str, path: Path, options: ReadOptions) -> Tracks:
     if len(objects) > 1 and file in objects and options.sequence is None:
         listed = ", ".join(f.name.split(".")[1] for f in objects)
         raise TracksError(f"{path} holds the boxes of {len(objects)} objects ({listed}); choose one with --sequence")
-    category = sequence_category(file.parent)
+    category = sequence_category(file.parent) or _category_named(file.stem)
     return read_single(file, name, options, width=8 if name == "ootb" else 4, category=category, expected=_EXPECTED[name])
 
 

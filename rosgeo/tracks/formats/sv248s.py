@@ -36,8 +36,10 @@ _FIRST = 1
 
 
 def _of_toolkit(path: Path) -> bool:
-    """Whether a file is one of the toolkit's, VIDEO_SEQUENCE.txt."""
-    return re.fullmatch(r"\d{2}_\d{6}", path.stem) is not None and path.suffix == ".txt" and numbers_a_line(path) == 4
+    """Whether a file is one of the toolkit's, VIDEO_SEQUENCE.txt, or one of a sequence's number in a folder of the set."""
+    placed = any("sv248s" in part.lower() for part in path.resolve().parts[:-1])
+    named = re.fullmatch(r"\d{2}_\d{6}" + (r"|\d{6}" if placed else ""), path.stem) is not None
+    return named and path.suffix == ".txt" and numbers_a_line(path) == 4
 
 
 def _recognise(path: Path) -> bool:

@@ -1,14 +1,15 @@
 """Ultralytics ``save_txt``: a folder of ``CLIP_FRAME.txt``, as ``yolo track save_txt=True`` writes it.
 
-Layout: docs.ultralytics.com, ``Results.save_txt``: a line is ``class x_center y_center width height``, parts of the picture's width
-and height, then the confidence where ``save_conf`` is on, then the track's id; of a segmentation model ``class x1 y1 x2 y2 ...``
-instead, of which the envelope is the box, and of oriented boxes their four corners, which are kept. A frame without objects has no
-file. Frames are numbered from 1 in the names of files. The size of the picture is in none of them: ``rosgeo video`` takes that of
-the frames, else ``--size`` says it.
+Layout: docs.ultralytics.com, ``Results.save_txt``: a line is ``class x_center y_center width height``, parts of the picture's
+width and height, then the confidence where ``save_conf`` is on, then the track's id; of a segmentation model ``class x1 y1 x2
+y2 ...`` instead, of which the envelope is the box, and of oriented boxes their four corners, which are kept. Keypoints of a
+pose model follow its box, each ``x y confidence``; they are not read. A frame without objects has no file. Frames are numbered
+from 1 in the names of files. The size of the picture is in none of them: ``rosgeo video`` takes that of the frames, else
+``--size`` says it.
 
-Whether the last number is an id or a confidence is told by all rows together: ids are whole, and a confidence is in all rows or in
-none. Rows without an id belong to no track (id -1). Names of classes are read from ``classes.txt`` in the folder, one a line, from
-0.
+Whether the last number is an id or a confidence is told by all rows together: ids are whole, and a confidence is in all rows or
+in none. Rows without an id belong to no track (id -1). Names of classes are read from ``classes.txt`` in the folder, one a
+line, from 0.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from rosgeo.errors import TracksError
 from rosgeo.tracks.json_source import one_of
 from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat
 from rosgeo.tracks.picture_size import picture_size
+from rosgeo.tracks.pose_rows import has_keypoints, pose_ends
 from rosgeo.tracks.rows import TrackRow, tracks_of_rows
 from rosgeo.tracks.text import bad_line, first_lines, line_numbers, text_lines
 from rosgeo.tracks.values import Tracks
@@ -45,13 +47,13 @@ def _files(path: Path) -> list[Path]:
     return [f for f in listed if re.search(r"\d$", f.stem) and f.suffix == ".txt" and f.name not in _NAMES]
 
 
-def _parts(line: str) -> list[float] | None:
-    """The numbers of a line of an object; None for any other."""
+def _parts(line: str, least: float = -_ROUNDED) -> list[float] | None:
+    """The numbers of a line of an object, none of them below `least`; None for any other line."""
     numbers = line_numbers(line) if "," not in line and ";" not in line else None
     if numbers is None or len(numbers) < 5 or not (numbers[0] >= 0 and numbers[0].is_integer()):
         return None
-    inside = all(-_ROUNDED <= v <= 1 + _ROUNDED for v in numbers[1:-2])
-    return numbers if inside and all(v >= -_ROUNDED for v in numbers[1:]) else None
+    inside = all(least <= v <= 1 + _ROUNDED for v in numbers[1:-2])
+    return numbers if inside and all(v >= least for v in numbers[1:]) else None
 
 
 def _recognise(path: Path) -> bool:
@@ -70,9 +72,19 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
     clip = one_of(path, clips, options.sequence, "clips")
     names = _class_names(folder)
     lines = [line for f in sorted((f for f in files if _clip(f) == clip), key=_frame) for line in _lines(f)]
-    ends = _ends([values for *_, values in lines])
-    rows = [_row(file, line, values, ends[len(values)], (width, height), names) for file, line, values in lines]
-    return tracks_of_rows(rows, source=str(path), format="ultralytics", first_pixel=options.pixel, first_frame=options.frame(1))
+    numbers = [values for *_, values in lines]
+    pose = has_keypoints(numbers)
+    ends = pose_ends(numbers) if pose else _ends(numbers)
+    rows = [_row(file, line, values, ends[len(values)], (width, height), names, pose) for file, line, values in lines]
+    others = {f.name for f in folder.glob("*.txt")} - {f.name for f in files} - set(_NAMES) if folder.is_dir() else set()
+    return tracks_of_rows(
+        rows,
+        source=str(path),
+        format="ultralytics",
+        first_pixel=options.pixel,
+        first_frame=options.frame(1),
+        unread=[*sorted(others), *(["keypoints"] if pose else [])],
+    )
 
 
 def _clip(file: Path) -> str:
@@ -93,7 +105,8 @@ def _lines(file: Path) -> list[tuple[Path, int, list[float]]]:
     """The lines of objects with their numbers; raises TracksError for any other."""
     found = []
     for line, text in enumerate(text_lines(file), 1):
-        numbers = _parts(text)
+        # A size below 0 is that of no box, whose row stays.
+        numbers = _parts(text, -1)
         if numbers is not None:
             found.append((file, line, numbers))
         elif text.strip():
@@ -124,13 +137,15 @@ def _ends(rows: list[list[float]]) -> dict[int, tuple[str, ...]]:
     return {n: two if n % 2 else one for n in lengths}
 
 
-def _row(file: Path, line: int, numbers: list[float], ends: tuple[str, ...], size: tuple[int, int], names: list[str]) -> TrackRow:
+def _row(
+    file: Path, line: int, numbers: list[float], ends: tuple[str, ...], size: tuple[int, int], names: list[str], pose: bool
+) -> TrackRow:
     kind, count = int(numbers[0]), len(numbers) - len(ends)
     told = dict(zip(ends, numbers[count:], strict=True))
     columns: dict[str, Any] = {"category": names[kind] if kind < len(names) and names[kind] else str(kind), "class": kind}
     columns |= {"score": told["score"]} if "score" in told else {}
     track = str(int(told["track"])) if "track" in told else "-1"
-    xyxy, corners = _place(numbers[1:count], size)
+    xyxy, corners = _place(numbers[1 : 5 if pose else count], size)
     return TrackRow(_frame(file), track, xyxy, line, {**columns, "file": file.name}, corners, f"{file}, line {line}")
 
 

@@ -27,11 +27,11 @@ import numpy as np
 
 from rosgeo.errors import TracksError
 from rosgeo.tracks.build import polygon_wkt
-from rosgeo.tracks.json_source import expect, has_keys, load_json
+from rosgeo.tracks.json_source import expect, has_keys, load_json, number_or_nan
 from rosgeo.tracks.key_frames import between
 from rosgeo.tracks.options import Origin, ReadOptions, TrackFormat
 from rosgeo.tracks.rows import NO_BOX, TrackRow, tracks_of_rows
-from rosgeo.tracks.text import bad_line, field_numbers, first_lines, text_lines
+from rosgeo.tracks.text import bad_line, field_numbers, first_lines, is_comment, text_lines
 from rosgeo.tracks.values import Tracks
 
 __all__ = ["DIVE", "VIAME"]
@@ -56,10 +56,15 @@ def _recognise(path: Path) -> bool:
     lines = first_lines(path, 200) if path.is_file() else []
     if lines and lines[0].startswith("# 1: Detection or Track-id"):
         return True
-    rows = [_fields(line) for line in lines if "," in line and not line.startswith("#")]
-    # A number for the picture's name would be a row of numbers as any other.
-    ours = [r for r in rows if _numbers(r) is not None and field_numbers([r[1] or "x"]) is None]
-    return bool(ours) and 2 * len(ours) >= sum(not line.startswith("#") for line in lines)
+    lines = [line for line in lines if not is_comment(line)]
+    rows = [_fields(line) for line in lines if "," in line]
+    ours = [r for r in rows if _numbers(r) is not None and _is_named(r)]
+    return bool(ours) and 2 * len(ours) >= len(lines)
+
+
+def _is_named(fields: list[str]) -> bool:
+    """Whether the picture or the species is told by a word: else a row is one of numbers as any other."""
+    return field_numbers([fields[1] or "x"]) is None or any(field_numbers([f]) is None for f in fields[_LEAST : _LEAST + 1])
 
 
 def _read(path: Path, options: ReadOptions) -> Tracks:
@@ -67,7 +72,7 @@ def _read(path: Path, options: ReadOptions) -> Tracks:
     pictures: list[tuple[int, str]] = []
     unread: set[str] = set()
     for line, text in enumerate(text_lines(path), 1):
-        if not text.strip() or text.startswith("#"):
+        if not text.strip() or is_comment(text):
             continue
         fields = _fields(text)
         numbers = _numbers(fields)
@@ -127,7 +132,7 @@ def _score(text: str) -> float | None:
 
 
 def _recognise_dive(path: Path) -> bool:
-    return path.is_file() and has_keys(path, "confidencePairs", "features")
+    return path.is_file() and any(has_keys(path, key, "features") for key in ("confidencePairs", "keyframe"))
 
 
 def _read_dive(path: Path, options: ReadOptions) -> Tracks:
@@ -162,7 +167,8 @@ def _track(where: str, name: str, track: dict[str, Any], before: int) -> Iterato
     best = max((p for p in pairs if isinstance(p, list) and len(p) == 2), key=lambda p: p[1], default=("", None))
     own = {"category": str(best[0]), **({} if best[1] is None else {"score": best[1]}), **_plain(track.get("attributes"))}
     features = expect(track["features"], list, f'{where}: "features"', "a list of features")
-    keys = [_feature(f"{where}, feature {n}", f) for n, f in enumerate(features, 1)]
+    # The list is by frame in DIVE, and null where a frame has none.
+    keys = [_feature(f"{where}, feature {n}", f) for n, f in enumerate(features, 1) if f is not None]
     keys.sort(key=lambda k: k[0])
     line = before
     for (frame, box, attributes, goes_on), following in zip_longest(keys, keys[1:]):
@@ -185,7 +191,8 @@ def _feature(where: str, feature: Any) -> tuple[int, list[float] | None, dict[st
         expect(bounds, list, f'{where}: "bounds"', "[left, top, right, bottom]")
         if len(bounds) != 4:
             raise TracksError(f'{where}: "bounds" has {len(bounds)} numbers; expected [left, top, right, bottom]')
-        bounds = [float(expect(v, (int, float), f'{where}: "bounds"', "numbers")) for v in bounds]
+        bounds = [number_or_nan(v, f'{where}: "bounds"') for v in bounds]
+        bounds = None if any(map(math.isnan, bounds)) else bounds
     return frame, bounds, _plain(feature.get("attributes")), bool(feature.get("interpolate"))
 
 

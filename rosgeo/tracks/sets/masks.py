@@ -13,6 +13,7 @@ import shapely
 
 from rosgeo.geometry.pixels import PixelMask, fill_outline, join_masks
 from rosgeo.tracks.sets.seams import join_rings
+from rosgeo.tracks.targets import own_ids
 from rosgeo.tracks.values import BOX_COLUMNS, ClipOutlines
 from rosgeo.types import BoolArray, FloatArray, IntArray
 
@@ -72,7 +73,7 @@ class ClipMasks:
     ----------
     clip : Clip
     tracks : tuple of Track
-        Those with an outline, by id.
+        Those with an outline, by id. Rows of no track (id -1) are each an object of their own, with a new id (`own_ids`).
     pairs : int
         How many outlines there are, counting those of one object in one frame once. Fewer masks come out where an outline holds the centre
         of no pixel.
@@ -96,7 +97,8 @@ class ClipMasks:
         self._boxes: FloatArray = table[list(BOX_COLUMNS)].to_numpy(dtype=np.float64)
         self._category: list[str] = [str(c) for c in table["category"]]
         self._index = self._frame_indices(used["frame"].tolist())
-        ids = used["track_id"].tolist()
+        every = own_ids(table["track_id"].tolist())
+        ids = [every[row] for row in rows]
         place = {track_id: i for i, track_id in enumerate(sorted(set(ids), key=lambda i: (isinstance(i, str), i)))}
         self._track: IntArray = np.array([place[i] for i in ids], dtype=np.int64)
         self.tracks = tuple(Track(track_id, self._category_of(i)) for track_id, i in place.items())
