@@ -16,6 +16,7 @@ __all__ = [
     "FormatLossWarning",
     "FrameWarning",
     "InputFileNotFoundError",
+    "LabelsWarning",
     "ModelError",
     "NoOverlapWarning",
     "OptionError",
@@ -111,6 +112,10 @@ class FormatLossWarning(RosgeoWarning):
 
 class FrameWarning(RosgeoWarning):
     """Frames of a clip cannot be read, or frames that tracks name are not there."""
+
+
+class LabelsWarning(RosgeoWarning):
+    """Labels for training or evaluation that look otherwise than such labels mostly do, or of which many cannot be used."""
 
 
 class NoOverlapWarning(RosgeoWarning):
