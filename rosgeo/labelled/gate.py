@@ -57,6 +57,14 @@ class Labels:
     report: Report
 
 
+@dataclass(frozen=True)
+class _Ground:
+    """What of a picture counts neither as object nor as ground, and where it has pixels."""
+
+    ignored: tuple[FloatArray, ...]
+    valid_of: Callable[[LabelledPicture], Valid]
+
+
 @dataclass
 class _Book:
     """What is noted on the way: pairs of (what, which)."""
@@ -119,8 +127,9 @@ def admit(read: Read, rules: Rules, valid_of: Callable[[LabelledPicture], Valid]
     for candidate in candidates:
         if _is_ignored(candidate, rules):
             continue
-        found = _admit_one(candidate, rules, valid_of, book, read.on)
-        objects += [replace(o, ignored=ignored.get(id(candidate.picture), ())) for o in found]
+        void = ignored.get(id(candidate.picture), ())
+        found = _admit_one(candidate, rules, _Ground(void, valid_of), book, read.on)
+        objects += [replace(o, ignored=void) for o in found]
         names += [candidate.name] * len(found)
         if len(found) == 1 and candidate.claims.area:
             rings = found[0].rings
@@ -150,9 +159,7 @@ def _ignored_by_picture(candidates: Sequence[Candidate], rules: Rules) -> dict[i
     return found
 
 
-def _admit_one(
-    candidate: Candidate, rules: Rules, valid_of: Callable[[LabelledPicture], Valid], book: _Book, on: str
-) -> list[LabelledObject]:
+def _admit_one(candidate: Candidate, rules: Rules, ground: _Ground, book: _Book, on: str) -> list[LabelledObject]:
     """The objects of a candidate: one, its parts where they are to be split, or none."""
     reason = candidate.reason or _fault_of(candidate)
     if reason:
@@ -168,7 +175,7 @@ def _admit_one(
         book.changed.append(("split into its parts", candidate.name))
     found = []
     for part in parts:
-        reason = _emptiness(part, candidate.picture, valid_of)
+        reason = _emptiness(part, candidate.picture, ground)
         if reason:
             book.left_out.append((reason, candidate.name))
         else:
@@ -233,7 +240,7 @@ def _within(rings: tuple[FloatArray, ...], area: tuple[FloatArray, ...]) -> tupl
     return rings if shapely.covers(limit, shape) else rings_of(shapely.intersection(shape, limit))
 
 
-def _emptiness(rings: tuple[FloatArray, ...], picture: LabelledPicture, valid_of: Callable[[LabelledPicture], Valid]) -> str:
+def _emptiness(rings: tuple[FloatArray, ...], picture: LabelledPicture, ground: _Ground) -> str:
     """Why outlines on a picture have no pixel to learn from; empty where they have some."""
     envelope = envelope_of(rings)
     if (envelope[2:] - envelope[:2]).max() < _MIN_SIDE_PX:
@@ -244,9 +251,13 @@ def _emptiness(rings: tuple[FloatArray, ...], picture: LabelledPicture, valid_of
     inside = polygon_mask([ring - low for ring in rings], (rows.stop - rows.start, cols.stop - cols.start))
     if not inside.any():
         return "smaller than a pixel"
+    if ground.ignored:
+        inside &= ~polygon_mask([ring - low for ring in ground.ignored], inside.shape)
+        if not inside.any():
+            return "on what is ignored"
     if picture.plain:
         return ""
-    valid = valid_of(picture)(rows, cols)
+    valid = ground.valid_of(picture)(rows, cols)
     return "" if valid is None or (inside & valid).any() else "on nodata"
 
 

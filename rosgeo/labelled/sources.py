@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from rosgeo.labelled.split import refuse_same_ground, sides_of, split_objects
 from rosgeo.labelled.twins import same_pictures
 from rosgeo.labelled.yolo import yolo_candidates
 
-__all__ = ["TrainingData", "read_data", "read_labelled", "read_source"]
+__all__ = ["TrainingData", "read_data", "read_labelled", "read_source", "write_labels_report"]
 
 _READERS: dict[str, Callable[[DataSource, str | None], Read]] = {
     "coco": coco_candidates,
@@ -61,6 +62,12 @@ class TrainingData:
     def fingerprints(self) -> dict[str, str]:
         """Number of objects and a hash of them, by side."""
         return {side: f"{len(objects)} objects {_digest(objects)}" for side, objects in (("train", self.train), ("val", self.val))}
+
+
+def write_labels_report(path: Path, data: TrainingData) -> None:
+    """Write what the sources hold, and in words what lies on which side, as JSON."""
+    content = {"sources": [report.as_dict() for report in data.sources], "report": list(data.report)}
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _digest(objects: Iterable[LabelledObject]) -> str:

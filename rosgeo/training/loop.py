@@ -17,7 +17,7 @@ import torch
 
 from rosgeo.errors import OptionError
 from rosgeo.inference.device import choose_device, choose_precision
-from rosgeo.labelled.sources import TrainingData, read_data
+from rosgeo.labelled.sources import TrainingData, read_data, write_labels_report
 from rosgeo.model.adapters import save_adapter
 from rosgeo.model.lora import LoraOptions
 from rosgeo.training.config import CachedStage, LiveStage, Optimisation, TrainConfig
@@ -130,6 +130,8 @@ class Run:
         self.on_note: OnNote = on_note if is_main else _ignore
         for line in data.report:
             self.on_note(line)
+        if any(report.suspicious for report in data.sources):
+            self.on_note("rosgeo check shows such labels on their pictures")
         self.stages: dict[str, Optimisation] = {
             name: stage.with_epochs(len(data.train))
             for name, stage in (("cached", config.stages.cached), ("live", config.stages.live))
@@ -141,6 +143,8 @@ class Run:
         self.folder = Path(config.output)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.identity = RunIdentity.of(config, data.fingerprints(), self.accelerator.num_processes)
+        if is_main:
+            write_labels_report(self.folder / "labels.json", self.data)
         self.saved = load_state(self.folder / "checkpoint.pt", self.identity) if resume else None
         self.position = self.saved["position"] if self.saved else Position(next(iter(self.stages)), 0)
         self.log = RunLog(self.folder, self.position.total) if is_main else None
@@ -209,6 +213,7 @@ class Run:
         return {
             "training": plain_config(self.config),
             "objects": len(self.data.train),
+            "labels": [report.as_dict() for report in self.data.sources],
             "steps": self.position.total,
             "seconds": round(self.position.seconds),
             "validation": validation or {},

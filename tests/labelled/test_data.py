@@ -16,7 +16,7 @@ import rosgeo
 import shapely
 from affine import Affine
 from PIL import Image
-from rosgeo.errors import BoxesError, InputFileNotFoundError, OptionError, TrainingDataError, UserInputError
+from rosgeo.errors import BoxesError, InputFileNotFoundError, LabelsWarning, OptionError, TrainingDataError, UserInputError
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.geometry.plan import make_plan
 from rosgeo.geometry.windows import CropPolicy
@@ -123,11 +123,14 @@ def test_rows_without_an_outline_are_counted(tmp_path: Path, write_raster: Calla
     dot = shapely.transform(frame.geometry[1], lambda p: p.mean(0) + (p - p.mean(0)) / 40)
     more = gpd.GeoDataFrame({"kind": ["a", "b", "c"]}, geometry=[far, dot, None], crs=frame.crs)
     gpd.pd.concat([frame, more]).to_file(tmp_path / "more.gpkg", layer="labels")
-    objects, left_out = read_source(replace(source, labels=str(tmp_path / "more.gpkg")))
+    with pytest.warns(LabelsWarning, match=r"scene\.tif: 3 of 6 labels are left out: 1 outside the raster \(first: row 3\)"):
+        objects, left_out = read_source(replace(source, labels=str(tmp_path / "more.gpkg")))
     assert len(objects) == 3
     assert left_out == {"outside the raster": 1, "shorter than 2 px": 1, "without a usable polygon": 1}
-    data = read_data(DataConfig(train=(replace(source, labels=str(tmp_path / "more.gpkg")),)))
-    assert "3 objects in 1 pictures (tank 2, roof 1); left out: 1 outside the raster, 1 shorter" in data.report[0]
+    with pytest.warns(LabelsWarning):
+        data = read_data(DataConfig(train=(replace(source, labels=str(tmp_path / "more.gpkg")),)))
+    assert "3 objects in 1 pictures (tank 2, roof 1); left out: 1 outside the raster (first: row 3), 1 shorter" in data.report[0]
+    assert data.sources[0].as_dict()["left_out"]["shorter than 2 px"] == {"count": 1, "first": "row 4"}
     only_tanks = replace(source, where="kind = 'tank'")
     assert len(read_source(only_tanks)[0]) == 2
 
