@@ -9,29 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rosgeo.cli.options import ProgressBar, crop_choices, device_option, quiet_option, y_axis_option
+from rosgeo.cli.labels import label_options, label_source
+from rosgeo.cli.options import ProgressBar, crop_choices, device_option, quiet_option
 
 if TYPE_CHECKING:
     from rosgeo.evaluation.scoring import Evaluation, Pipeline
     from rosgeo.geometry.windows import CropPolicy
+    from rosgeo.labelled.config import DataSource
     from rosgeo.labelled.data import LabelledObject
+    from rosgeo.labelled.gate import Labels
     from rosgeo.model.checkpoint import LoadedModel
-    from rosgeo.types import YAxis
 
 __all__ = ["evaluate_command"]
 
 
 @click.command("evaluate", short_help="Score a model on labelled data.")
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--labels", metavar="FILE", help="Layer of polygons, where DATA is a raster.")
-@click.option("--layer", metavar="NAME", help="Layer of the labels' file.")
-@click.option("--class-column", metavar="NAME", help="Column of the labels that holds the class.")
-@y_axis_option("labels")
-@click.option(
-    "--frame-masks",
-    metavar="FOLDER",
-    help="Indexed PNGs of the frames' names (as in DAVIS), where DATA is a folder of video frames or of clips.",
-)
+@label_options
 @click.option("--model", default="rosgeo-small", show_default=True, metavar="NAME|PATH", help="As for rosgeo segment.")
 @click.option("--adapter", metavar="PATH", help="As for rosgeo segment.")
 @click.option("--mask-token", type=click.Choice(["hq", "sam", "sum"]), help="As for rosgeo segment.")
@@ -73,11 +67,6 @@ __all__ = ["evaluate_command"]
 @quiet_option
 def evaluate_command(
     data: Path,
-    labels: str | None,
-    layer: str | None,
-    class_column: str | None,
-    y_axis: YAxis,
-    frame_masks: str | None,
     baselines: bool,
     every: int,
     ablate: str | None,
@@ -89,8 +78,8 @@ def evaluate_command(
 ) -> None:
     """Score a model on DATA: each labelled object is segmented from its own box.
 
-    DATA is a COCO folder (images/ and instances.json), a folder of the ROS-SAM reference (img/, boxes/, onehotmask/), a raster with
-    --labels, or a folder of video frames with --frame-masks.
+    DATA is a folder of pictures with labels as the usual tools lay them out (COCO, YOLO, LabelMe, Label Studio, DAVIS, the ROS-SAM
+    reference), its label file, a raster with --labels, or a folder of video frames with --frame-masks. rosgeo check says what is read.
 
     \b
     rosgeo evaluate data/val
@@ -107,10 +96,10 @@ def evaluate_command(
         raise click.UsageError("--picture shows one run; leave it out with --ablate")
     if (ablate == "training") != bool(runs):
         raise click.UsageError("--ablate training and --run come together: the runs to compare")
-    if labels is not None and frame_masks is not None:
-        raise click.UsageError("--labels are of a raster and --frame-masks of video frames; expected one of them")
+    source = label_source(data, choices)
     policy = crop_choices(choices)
-    objects = _every(_objects(data, labels, layer, class_column, y_axis, frame_masks), every)
+    labels = _labels(source, quiet)
+    objects = _every(list(labels.objects), every)
     device = choices.pop("device")
     if ablate == "training":
         figures, table = _compare_runs(runs, objects, policy, device, quiet, choices["input_size"])
@@ -130,7 +119,9 @@ def evaluate_command(
             _draw(result, tiles, picture)
     click.echo(table)
     if json_path is not None:
-        json_path.write_text(json.dumps({"data": data.name, **figures}, indent=1), encoding="utf-8")
+        json_path.write_text(
+            json.dumps({"data": data.name, "labels": labels.report.as_dict(), **figures}, indent=1), encoding="utf-8"
+        )
 
 
 def _ticker(progress: Callable[..., None], total: int) -> Callable[[], None]:
@@ -184,21 +175,16 @@ def _compare_runs(
     return {"rows": figures}, training_table(rows)
 
 
-def _objects(
-    data: Path, labels: str | None, layer: str | None, class_column: str | None, y_axis: YAxis, frame_masks: str | None
-) -> list[LabelledObject]:
-    from rosgeo.labelled.config import DataSource
-    from rosgeo.labelled.sources import read_source
+def _labels(source: DataSource, quiet: bool) -> Labels:
+    """What a source holds, after what there is to say of it."""
+    from rosgeo.labelled.sources import read_labelled
+    from rosgeo.labelled.spelling import OPTIONS
 
-    if labels is not None:
-        source = DataSource(kind="raster", raster=str(data), labels=labels, layer=layer, class_column=class_column, y_axis=y_axis)
-    elif frame_masks is not None:
-        source = DataSource(kind="frames", path=str(data), masks=frame_masks)
-    elif (data / "onehotmask").is_dir():
-        source = DataSource(kind="masks", path=str(data))
-    else:
-        source = DataSource(kind="coco", path=str(data))
-    return read_source(source)[0]
+    labels = read_labelled(source, words=OPTIONS)
+    if not quiet:
+        for line in labels.report.lines():
+            click.echo(line, err=True)
+    return labels
 
 
 _SHOWN = 8

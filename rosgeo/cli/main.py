@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from rosgeo import __version__
+from rosgeo.cli.check import check_command
 from rosgeo.cli.completion import completion_command
 from rosgeo.cli.convert import convert_group
 from rosgeo.cli.demo import demo_command
@@ -85,6 +86,7 @@ main.add_command(segment_command)
 main.add_command(video_command)
 main.add_command(train_command)
 main.add_command(evaluate_command)
+main.add_command(check_command)
 main.add_command(demo_command)
 main.add_command(models_group)
 main.add_command(info_command)

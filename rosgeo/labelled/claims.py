@@ -138,7 +138,7 @@ def _other_readings(candidates: Sequence[Candidate]) -> tuple[tuple[Candidate, .
             other = c.claims.others[0]
         if other is not None:
             changed.append((other.what, c.name))
-            c = replace(c, rings=other.rings)  # noqa: PLW2901 - the candidate, read otherwise
+            c = replace(c, rings=other.rings)
         chosen.append(c)
     return tuple(chosen), changed
 
@@ -192,7 +192,8 @@ def _explanation(pairs: Sequence[tuple[Candidate, FloatArray]]) -> str:
     factor = np.median(factors, axis=0)
     good = sum(_agree(envelope_of(c.rings) * np.tile(factor, 2), box) for c, box in pairs)
     if good >= _MOST * len(pairs):
-        return f": the boxes are {factor[0]:.3g} x {factor[1]:.3g} times as large as the outlines, as if one of both were of a resized picture"
+        times = f"{factor[0]:.3g} x {factor[1]:.3g}"
+        return f": the boxes are {times} times as large as the outlines, as if one of both were of a resized picture"
     return ""
 
 
@@ -228,5 +229,8 @@ def wrong_areas(pairs: Sequence[tuple[int, str, Claims, FloatArray, float]], tot
             factors.append(area / told)
     if not rows:
         return None
-    what = f"of {total} labels have an outline that is {np.median(factors):.3g} times as large as the area that their file gives (median): filled holes, or resized?"
-    return Finding(what, len(rows), names[0], tuple(rows), loud=len(rows) > _MUCH * total)
+    what = (
+        f"of {total} labels have an outline that is {np.median(factors):.3g} times as large as the area that their file gives (median): "
+        "filled holes, or resized?"
+    )
+    return Finding(what, len(rows), names[0], tuple(rows), loud=len(rows) > _MUCH * total, brief="other area")

@@ -158,8 +158,8 @@ def decode_brush(rle: list[int], shape: tuple[int, int]) -> BoolArray:
     Parameters
     ----------
     rle : list of int
-        Bytes of thi.ng/rle-pack: the number of values (32 bits), bits a value less one (5), bits of four lengths less one (4 each); then for
-        each run a bit for a repeated value, two for the number of its length's bits, the length less one, and the value or the values.
+        Bytes of thi.ng/rle-pack: the number of values (32 bits), bits a value less one (5), bits of four lengths less one (4 each); then
+        for each run a bit for a repeated value, two for the number of its length's bits, the length less one, and the value or the values.
     shape : (int, int)
         Height and width of the picture.
 

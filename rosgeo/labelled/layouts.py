@@ -62,9 +62,7 @@ def coco_file(data: Path, annotations: str = "") -> Path:
         return found[0]
     if found:
         names = ", ".join(str(p.relative_to(data)) for p in found[:6])
-        raise TrainingDataError(
-            f"{data} holds {len(found)} COCO files: {names}; choose one with the key annotations (--annotations)"
-        )
+        raise TrainingDataError(f"{data} holds {len(found)} COCO files: {names}; choose one with --annotations")
     raise InputFileNotFoundError(
         f"{data / 'instances.json'}: no such file; a COCO folder holds instances.json, or one other COCO file in it or in annotations/, "
         "and its pictures, as in images/"
@@ -157,11 +155,13 @@ def recognised(source: DataSource) -> DataSource:
         return replace(source, kind="coco")
     if is_layer(source.path):
         raise OptionError(
-            f"{path} is a layer of polygons; expected a raster, with its labels beside it (labels, --labels), or a folder of pictures. "
+            f"{path} is a layer of polygons; expected a raster, with its labels in --labels, or a folder of pictures. "
             "Two layers are compared by rosgeo compare"
         )
     if path.is_file() and is_raster(source.path):
-        raise OptionError(f"{path} is a raster, whose labels are missing: name a layer of polygons (labels, --labels)")
+        raise OptionError(
+            f"{path} is a raster, whose labels are missing: name a layer of polygons, or a raster of object numbers, with --labels"
+        )
     for layout in LAYOUTS:
         found = layout.find(path)
         if found is not None:

@@ -121,11 +121,10 @@ def read_header(path: Path) -> PictureHeader:
             with Image.open(path) as image:
                 width, height = image.size
                 kind, mode = str(image.format), image.mode
-                orientation = int(image.getexif().get(_ORIENTATION, 1) or 1)
+                orientation = _orientation(image)
                 transparent = "transparency" in image.info or mode in ("RGBA", "LA", "PA", "La", "RGBa")
     except UNREADABLE as error:
         return _header_by_gdal(path, 1, error)
-    orientation = orientation if 1 <= orientation <= 8 else 1
     if kind not in _ENDS:
         # Pillow turns a TIFF by itself when it is loaded.
         return _header_by_gdal(path, orientation, None) if has_rasterio() else _bare_header(path, width, height, mode, transparent)
@@ -133,6 +132,17 @@ def read_header(path: Path) -> PictureHeader:
     if mode[0] in "IF" and not has_rasterio():
         raise _too_deep(path, mode)
     return PictureHeader(path, height, width, orientation, mode[0] not in "IF" and not transparent)
+
+
+def _orientation(image: Image.Image) -> int:
+    exif = Image.Exif()
+    if image.format == "PNG":
+        # Pillow's own getexif reads all of a PNG to find what stands before the pixels.
+        exif.load(image.info.get("exif") or b"")
+    else:
+        exif = image.getexif()
+    found = exif.get(_ORIENTATION, 1)
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
 def _bare_header(path: Path, width: int, height: int, mode: str, transparent: bool) -> PictureHeader:

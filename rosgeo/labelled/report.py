@@ -33,6 +33,8 @@ class Finding:
         Whether labels are lost by it that were meant to be objects.
     loud : bool
         Whether it is worth a warning.
+    brief : str
+        In a word or two, for a picture.
     """
 
     what: str
@@ -41,6 +43,7 @@ class Finding:
     rows: tuple[int, ...] = ()
     lost: bool = True
     loud: bool = False
+    brief: str = ""
 
     @property
     def text(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from rosgeo.labelled.split import refuse_same_ground, sides_of, split_objects
 from rosgeo.labelled.twins import same_pictures
 from rosgeo.labelled.yolo import yolo_candidates
 
-__all__ = ["TrainingData", "read_data", "read_labelled", "read_source", "write_labels_report"]
+__all__ = ["TrainingData", "divided", "read_data", "read_labelled", "read_source", "split_column", "write_labels_report"]
 
 _READERS: dict[str, Callable[[DataSource, str | None], Read]] = {
     "coco": coco_candidates,
@@ -100,18 +100,36 @@ def read_data(config: DataConfig, words: Spelling = KEYS) -> TrainingData:
     LabelsWarning
         Much of a source is lost, or looks otherwise than labels mostly do.
     """
-    column = config.split.column if config.split is not None and config.split.by == "column" else None
-    parts = [read_labelled(source, column, words) for source in config.train]
+    parts = [read_labelled(source, split_column(config), words) for source in config.train]
     others = [read_labelled(source, None, words) for source in config.val]
-    train, val = ([o for labels in side for o in labels.objects] for side in (parts, others))
+    train, val, sides = divided(config, *([o for labels in side for o in labels.objects] for side in (parts, others)))
     report = [line for labels in (*parts, *others) for line in labels.report.lines()]
+    return TrainingData(train, val, (*report, *sides), tuple(labels.report for labels in (*parts, *others)))
+
+
+def split_column(config: DataConfig) -> str | None:
+    """The column by which the training sources are divided; None for none."""
+    return config.split.column if config.split is not None and config.split.by == "column" else None
+
+
+def divided(
+    config: DataConfig, train: Sequence[LabelledObject], val: Sequence[LabelledObject]
+) -> tuple[tuple[LabelledObject, ...], tuple[LabelledObject, ...], tuple[str, ...]]:
+    """The objects of both sides, once what is in `train` has been divided, and in words what lies where.
+
+    Raises
+    ------
+    TrainingDataError
+        A side would be empty, or a picture, an outline or common ground is on both.
+    """
+    sides: list[str] = []
+    mine, others = list(train), list(val)
     if config.split is not None:
-        whole = train
-        train, val, dropped = split_objects(whole, config.split)
-        report += sides_of(config.split, train, val, whole, dropped)
+        mine, others, dropped = split_objects(train, config.split)
+        sides = sides_of(config.split, mine, others, train, dropped)
     if not config.same_ground:
-        refuse_same_ground(train, val, divided=config.split is not None)
-    return TrainingData(tuple(train), tuple(val), tuple(report), tuple(labels.report for labels in (*parts, *others)))
+        refuse_same_ground(mine, others, divided=config.split is not None)
+    return tuple(mine), tuple(others), tuple(sides)
 
 
 def read_labelled(source: DataSource, column: str | None = None, words: Spelling = KEYS) -> Labels:
@@ -149,7 +167,7 @@ def _with_twins(labels: Labels) -> Report:
     names = {second for _, second in twins}
     rows = tuple(i for i, o in enumerate(labels.objects) if o.image_path in names)
     first = f"{twins[0][0].name} and {twins[0][1].name}"
-    finding = Finding("pictures are byte for byte another one of the source", len(names), first, rows)
+    finding = Finding("pictures are byte for byte another one of the source", len(names), first, rows, brief="same picture")
     return replace(labels.report, suspicious=(*labels.report.suspicious, finding))
 
 

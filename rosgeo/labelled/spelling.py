@@ -20,6 +20,9 @@ KEYS: Spelling = {
     "--y-axis": "y_axis:",
     "--bands": "bands:",
     "--stretch": "stretch:",
+    "--labels": "the key labels (with kind: raster)",
+    "--annotations": "the key annotations",
+    "--subset": "the key subset",
 }
 """Of a training configuration."""
 
@@ -38,8 +41,7 @@ def spelled(words: Spelling) -> Iterator[None]:
     """
 
     def reword(text: str) -> str:
-        for option, word in words.items():
-            text = re.sub(rf"{option}\b", word, text)
+        text = re.sub("|".join(rf"{option}(?![\w-])" for option in words), lambda found: words[found[0]], text)
         return (
             re.sub(r"\bboxes\b(?! do not lie|/| on )", "labels", text) if "labels_crs" in text or "--labels-crs" in text else text
         )

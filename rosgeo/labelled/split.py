@@ -74,8 +74,8 @@ def _literal_sides(values: Iterable[str], split: SplitConfig) -> dict[str, bool 
     if unknown:
         known = sorted(value for value, word in words.items() if word in _TRAIN | _VAL)
         raise TrainingDataError(
-            f"split by column {split.column!r}: {', '.join(map(repr, unknown[:5]))} beside {', '.join(map(repr, known))}; expected train and "
-            "val (or valid, validation, dev), beside which test and nothing are on neither side"
+            f"split by column {split.column!r}: {', '.join(map(repr, unknown[:5]))} beside {', '.join(map(repr, known))}; expected train "
+            "and val (or valid, validation, dev), beside which test and nothing are on neither side"
         )
     return {value: None if word in _NEITHER else word in _VAL for value, word in words.items()}
 

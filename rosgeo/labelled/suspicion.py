@@ -61,7 +61,7 @@ def _rectangles(objects: Sequence[LabelledObject], names: Sequence[str]) -> Find
     if len(large) < 2 or len(rows) < _NEARLY_ALL * len(large):
         return None
     what = f"of {len(objects)} labels are upright rectangles: boxes, not outlines? A model would learn that objects are boxes"
-    return Finding(what, len(rows), names[rows[0]], tuple(rows), loud=True)
+    return Finding(what, len(rows), names[rows[0]], tuple(rows), loud=True, brief="a box?")
 
 
 def _outer_parts(o: LabelledObject) -> list[FloatArray]:
@@ -105,9 +105,9 @@ def _apart(objects: Sequence[LabelledObject], names: Sequence[str]) -> Finding |
         return None
     what = (
         f"of {len(objects)} labels have parts that lie far apart or are very many (up to {most} parts), and each is one object. "
-        "Where they are several: Multipart to singleparts in QGIS, one number an object in a mask, or parts: split"
+        "Where they are several: Multipart to singleparts in QGIS, one number an object in a mask, or the setting parts: split"
     )
-    return Finding(what, len(rows), names[rows[0]], tuple(rows), loud=len(rows) > _MUCH * len(objects))
+    return Finding(what, len(rows), names[rows[0]], tuple(rows), loud=len(rows) > _MUCH * len(objects), brief="parts apart")
 
 
 def _whole_pictures(objects: Sequence[LabelledObject], names: Sequence[str]) -> Finding | None:
@@ -115,7 +115,7 @@ def _whole_pictures(objects: Sequence[LabelledObject], names: Sequence[str]) -> 
     if not rows:
         return None
     what = "cover their whole picture: an inverted mask, or the picture's frame?"
-    return Finding(what, len(rows), names[rows[0]], tuple(rows), loud=len(rows) > _MUCH * len(objects))
+    return Finding(what, len(rows), names[rows[0]], tuple(rows), loud=len(rows) > _MUCH * len(objects), brief="whole picture")
 
 
 def _twice(objects: Sequence[LabelledObject], names: Sequence[str]) -> Finding | None:
@@ -134,6 +134,7 @@ def _twice(objects: Sequence[LabelledObject], names: Sequence[str]) -> Finding |
         names[rows[0]],
         tuple(rows),
         loud=len(rows) > _MUCH * len(objects),
+        brief="twice",
     )
 
 

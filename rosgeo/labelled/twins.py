@@ -47,7 +47,8 @@ def outline_twins(train: Sequence[LabelledObject], val: Sequence[LabelledObject]
     mine = {(o.ground_key, _key(o)) for o in train}
     both = [o for o in val if (o.ground_key, _key(o)) in mine]
     if both:
-        return f"{len(both)} outlines of {both[0].image_path} (first: {both[0].category} at {np.round(both[0].box_px).astype(int).tolist()})"
+        first = f"{both[0].category} at {np.round(both[0].box_px).astype(int).tolist()}"
+        return f"{len(both)} outlines of {both[0].image_path} (first: {first})"
     pictures = [_by_outlines(side) for side in (train, val)]
     for key in pictures[0].keys() & pictures[1].keys():
         a, b = pictures[0][key], pictures[1][key]

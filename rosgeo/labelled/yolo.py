@@ -91,7 +91,7 @@ def _chosen(source: DataSource, parts: dict[str, list[Path]], *, everything: boo
     if wanted not in parts:
         asked = f"no subset {source.subset!r}; it has" if wanted else f"{len(parts)} subsets:"
         raise TrainingDataError(
-            f"{source.path} has {asked} {', '.join(parts)}; choose one with the key subset (--subset), or split by the column subset"
+            f"{source.path} has {asked} {', '.join(parts)}; choose one with --subset, or split by the column subset"
         )
     return {wanted: parts[wanted]}
 

@@ -63,7 +63,7 @@ def read_numbers(path: str | Path) -> NumberedOutlines:
 
 def _first_band(source: object) -> tuple[np.ndarray, np.ndarray]:
     """Values (h, w) and where they are no nodata; of a palette the indices and not their colours."""
-    dataset = source._dataset  # type: ignore[attr-defined]  # noqa: SLF001 - of the same room
+    dataset = source._dataset  # type: ignore[attr-defined]
     if dataset.count > 1:
         kinds = "bands of colours" if dataset.count in (3, 4) else "bands"
         raise RasterError(f"{dataset.name} has {dataset.count} {kinds}; expected one band of object numbers")
