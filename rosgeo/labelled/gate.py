@@ -295,6 +295,4 @@ def _require_some(
         )
     if not objects:
         hint = f". {read.hint}" if read.hint else ""
-        raise TrainingDataError(
-            f"{read.source} holds no usable object; left out: {left_out_text or 'nothing, it has no annotations'}{hint}"
-        )
+        raise TrainingDataError(f"{read.source} holds no usable object; left out: {left_out_text or 'nothing'}{hint}")

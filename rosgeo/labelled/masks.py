@@ -67,7 +67,7 @@ def mask_candidates(source: DataSource) -> Read:
         found, note = _read_picture(root, headers[picture], pixels, ground)
         candidates += found
         changed += [(note, picture.name)] if note else []
-    hint = f"It was looked for in {len(pictures)} pictures"
+    hint = f"There are {len(pictures)} pictures in img/"
     return Read(source.name, tuple(candidates), changed=tuple(changed), hint=hint)
 
 

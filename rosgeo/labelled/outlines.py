@@ -153,7 +153,7 @@ def geometry_of(rings: Sequence[FloatArray]) -> Any:
     """The union of closed paths, each filled by the even-odd rule."""
     import shapely
 
-    polygons = shapely.make_valid(shapely.polygons([np.concatenate([ring, ring[:1]]) for ring in rings if len(ring) >= 3]))
+    polygons = [shapely.make_valid(shapely.Polygon(ring)) for ring in rings if len(ring) >= 3]
     return shapely.union_all(polygons)
 
 
