@@ -31,13 +31,12 @@ _MISSES = "whose box misses its outline"
 BoxReading = Callable[[FloatArray, FloatArray], FloatArray]
 
 # What else is written for a box of x, y, width and height in pixels: its four numbers, and the picture's (width, height, width, height).
+# Only what leaves no doubt that it is the box and not the outline that is otherwise.
 _BOX_READINGS: dict[str, BoxReading] = {
     "x_min, y_min, x_max, y_max": lambda b, _: b,
     "the centre, width and height": lambda b, _: np.concatenate([b[:2] - b[2:] / 2, b[:2] + b[2:] / 2]),
-    "y, x, height, width": lambda b, _: np.array([b[1], b[0], b[1] + b[3], b[0] + b[2]]),
     "fractions of the picture": lambda b, size: np.concatenate([b[:2], b[:2] + b[2:]]) * size,
     "corners in fractions of the picture": lambda b, size: b * size,
-    "percent of the picture": lambda b, size: np.concatenate([b[:2], b[:2] + b[2:]]) * size / 100,
 }
 
 # What an outline may be in place of pixels of its picture, for a message: points (n, 2), and the picture's (width, height).

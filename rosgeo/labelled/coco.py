@@ -189,7 +189,7 @@ def _outlined(candidate: Candidate, entry: dict[str, Any], shape: tuple[int, int
     segmentation = entry.get("segmentation")
     # CVAT marks every brush mask as a crowd; its annotations are known by their attributes.
     attributes = entry.get("attributes")
-    ignored = bool(entry.get("iscrowd")) and not (isinstance(attributes, dict) and "occluded" in attributes)
+    ignored = entry.get("iscrowd") in (1, "1", True) and not (isinstance(attributes, dict) and "occluded" in attributes)
     reason, name = "", candidate.name
     factor = np.array(scale)
     runs = _run_lengths(segmentation)
@@ -200,6 +200,8 @@ def _outlined(candidate: Candidate, entry: dict[str, Any], shape: tuple[int, int
         else:
             rings = rings_from(segmentation or [])
             reason = "" if rings else "no outline"
+    except TrainingDataError:
+        raise
     except ValueError as error:
         if ignored:
             return replace(candidate, ignored=True)

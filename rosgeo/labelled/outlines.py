@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -153,8 +154,15 @@ def geometry_of(rings: Sequence[FloatArray]) -> Any:
     """The union of closed paths, each filled by the even-odd rule."""
     import shapely
 
-    polygons = [shapely.make_valid(shapely.Polygon(ring)) for ring in rings if len(ring) >= 3]
-    return shapely.union_all(polygons)
+    return shapely.union_all([_filled(ring) for ring in rings if len(ring) >= 3])
+
+
+def _filled(ring: FloatArray) -> Any:
+    """The polygons of a closed path by the even-odd rule, loop by loop: bridges between loops would close faces of their own."""
+    import shapely
+
+    loops = [shapely.make_valid(shapely.Polygon(loop)) for loop in loops_of(ring)]
+    return reduce(shapely.symmetric_difference, loops)
 
 
 def rings_of(geometry: Any) -> tuple[FloatArray, ...]:

@@ -105,7 +105,8 @@ def _apart(objects: Sequence[LabelledObject], names: Sequence[str]) -> Finding |
         return None
     what = (
         f"of {len(objects)} labels have parts that lie far apart or are very many (up to {most} parts), and each is one object. "
-        "Where they are several: Multipart to singleparts in QGIS, one number an object in a mask, or the setting parts: split"
+        "Where they are several: Multipart to singleparts in QGIS, one number an object in a mask, or the setting parts: split. Of a mask "
+        "that was resampled or compressed the numbers are no numbers"
     )
     return Finding(what, len(rows), names[rows[0]], tuple(rows), loud=len(rows) > _MUCH * len(objects), brief="parts apart")
 

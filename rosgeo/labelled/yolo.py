@@ -97,42 +97,37 @@ def _chosen(source: DataSource, parts: dict[str, list[Path]], *, everything: boo
 
 
 def _described(file: Path) -> tuple[dict[int, str], dict[str, list[Path]]]:
-    """Class names by number, and pictures by subset, of a YAML file."""
+    """Class names by number, and the pictures of each subset that is there, of a YAML file."""
     content = _yaml(file)
     names = content["names"]
     if isinstance(names, list):
         names = dict(enumerate(names))
-    if not isinstance(names, dict):
-        raise TrainingDataError(f"{file}: names is no list and no mapping; expected the names of the classes")
-    base = Path(str(content.get("path") or ""))
+    try:
+        classes = {int(k): str(v) for k, v in names.items()}
+    except (AttributeError, TypeError, ValueError):
+        raise TrainingDataError(f"{file}: names is no list and no mapping of numbers; expected the names of the classes") from None
+    base = Path(str(content.get("path") or "").replace("\\", "/"))
     roots = [file.parent / base, file.parent, file.parent / base.name]
     parts: dict[str, list[Path]] = {}
     for key, subset in _SUBSETS.items():
         entries = content.get(key)
         for entry in entries if isinstance(entries, list) else [entries] if entries else []:
-            parts.setdefault(subset, []).extend(_named_pictures(str(entry), roots, key, file))
-    return {int(k): str(v) for k, v in names.items()}, {k: list(dict.fromkeys(v)) for k, v in parts.items()}
+            parts.setdefault(subset, []).extend(_named_pictures(str(entry), roots))
+    return classes, {k: list(dict.fromkeys(v)) for k, v in parts.items()}
 
 
-def _named_pictures(entry: str, roots: list[Path], key: str, file: Path) -> list[Path]:
-    """Pictures of a folder, or of a text file that lists them; Roboflow's ``../train/images`` lies beside the YAML file."""
-    relative = entry.replace("\\", "/")
-    beside = relative.removeprefix("../").removeprefix("./")
-    for root in roots:
-        for place in (root / relative, root / beside):
-            if place.is_dir():
-                return _pictures_in(place)
-            if place.is_file():
-                lines = [line.strip() for line in place.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-                found = [
-                    p for line in lines for p in (place.parent / line, root / line, root / line.removeprefix("./")) if p.is_file()
-                ]
-                return list(dict.fromkeys(found))
-    if key == "test":
-        return []
-    raise InputFileNotFoundError(
-        f"{roots[0] / relative}: no such folder, named under {key!r} in {file}; expected a folder of pictures"
-    )
+def _named_pictures(entry: str, roots: list[Path]) -> list[Path]:
+    """Pictures of a folder, or of a text file that lists them; of a path of another machine by its end. None where nothing is there."""
+    steps = [step for step in entry.replace("\\", "/").split("/") if step not in ("", ".", "..")]
+    tails = [Path(*steps[i:]) for i in range(len(steps))]
+    for place in (root / tail for tail in (Path(entry), *tails) for root in roots):
+        if place.is_dir():
+            return _pictures_in(place)
+        if place.is_file():
+            lines = [line.strip() for line in place.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+            found = [p for line in lines for root in (place.parent, *roots) if (p := root / line.removeprefix("./")).is_file()]
+            return list(dict.fromkeys(p.resolve() for p in found))
+    return []
 
 
 def _pictures_in(folder: Path) -> list[Path]:
