@@ -226,7 +226,7 @@ def _clipped(candidate: Candidate, rings: tuple[FloatArray, ...], on: str, book:
         inside = _within(rings, candidate.picture.area)
         if not inside:
             return (), "outside the labelled area"
-        if inside != rings:
+        if inside is not rings:
             book.changed.append(("clipped at the edge of the labelled area", candidate.name))
         return inside, ""
     return rings, ""

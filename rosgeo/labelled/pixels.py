@@ -61,8 +61,8 @@ class RasterPixels:
 def read_window(pixels: RasterPixels, window: CropWindow) -> tuple[UInt8Array, BoolArray]:
     """A window of a picture as inference reads it: RGB (3, h, h), padded where it is not valid, and validity (h, h)."""
     if not pixels.upright and not has_rasterio():
-        return _cut(*_decoded(pixels.path, pixels.orientation), window)
-    crop = _reader(pixels, os.getpid()).read(window, np.zeros(4), 0)
+        return _cut(*_decoded(pixels.path, pixels.orientation, *_now(pixels.path)), window)
+    crop = _reader(pixels, *_now(pixels.path)).read(window, np.zeros(4), 0)
     return crop.image, crop.valid
 
 
@@ -76,8 +76,8 @@ def load_image(path: Path) -> UInt8Array:
     """
     pixels = RasterPixels(str(path), upright=False)
     if not has_rasterio():
-        return _decoded(pixels.path, None)[0]
-    reader = _reader(pixels, os.getpid())
+        return _decoded(pixels.path, None, *_now(pixels.path))[0]
+    reader = _reader(pixels, *_now(pixels.path))
     height, width = reader.source.grid.shape
     values, _ = reader.source.read(reader.bands, slice(0, height), slice(0, width))
     image = reader.stretch.apply(values)
@@ -85,16 +85,24 @@ def load_image(path: Path) -> UInt8Array:
     return image
 
 
+def _now(path: str) -> tuple[int, int]:
+    """The process, and when a file was changed last (0 for what is no file): what is kept of the file holds for both."""
+    try:
+        return os.getpid(), os.stat(path).st_mtime_ns
+    except (OSError, ValueError):
+        return os.getpid(), 0
+
+
 @lru_cache(maxsize=16)
-def _decoded(path: str, orientation: int | None) -> tuple[UInt8Array, BoolArray]:
+def _decoded(path: str, orientation: int | None, process: int, changed: int) -> tuple[UInt8Array, BoolArray]:
     image, valid = decode_plain(Path(path), orientation)
     image.setflags(write=False)
     return image, valid
 
 
 @lru_cache(maxsize=24)
-def _reader(pixels: RasterPixels, process: int) -> CropReader:
-    """An open reader. One for each process, since an open file must not be shared with a forked one."""
+def _reader(pixels: RasterPixels, process: int, changed: int) -> CropReader:
+    """An open reader. One for each process, since an open file must not be shared with a forked one; a new one for a changed file."""
     # Not at the top: a GPU machine without geospatial packages trains on pictures.
     from rosgeo.raster.bands import parse_stretch
     from rosgeo.raster.crops import open_reader
@@ -221,9 +229,9 @@ class ValidGround:
     def _is_whole(self) -> bool:
         if self._all is None:
             if not has_rasterio():
-                self._all = bool(_decoded(self._pixels.path, self._pixels.orientation)[1].all())
+                self._all = bool(_decoded(self._pixels.path, self._pixels.orientation, *_now(self._pixels.path))[1].all())
                 return self._all
-            reader = _reader(self._pixels, os.getpid())
+            reader = _reader(self._pixels, *_now(self._pixels.path))
             height, width = reader.source.grid.shape
             large = height * width > _LARGE_PX
             self._all = large and bool(reader.source.read_decimated(reader.bands, 2 * _TILE_PX)[1].all())
@@ -236,9 +244,9 @@ class ValidGround:
                 self._tiles.clear()
             rows, cols = slice(top, top + _TILE_PX), slice(left, left + _TILE_PX)
             if not has_rasterio():
-                self._tiles[key] = _decoded(self._pixels.path, self._pixels.orientation)[1][rows, cols]
+                self._tiles[key] = _decoded(self._pixels.path, self._pixels.orientation, *_now(self._pixels.path))[1][rows, cols]
             else:
-                reader = _reader(self._pixels, os.getpid())
+                reader = _reader(self._pixels, *_now(self._pixels.path))
                 height, width = reader.source.grid.shape
                 _, valid = reader.source.read(reader.bands, slice(top, min(rows.stop, height)), slice(left, min(cols.stop, width)))
                 self._tiles[key] = valid
