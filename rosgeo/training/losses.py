@@ -103,8 +103,10 @@ def point_loss(logits: Tensor, target: Tensor, config: LossConfig) -> Tensor:
     """
     with torch.no_grad():
         points = uncertain_points(logits, config)
-        labels = sample_points(target.clamp(min=0), points)
-        counts = (sample_points((target >= 0).to(target.dtype), points) > 0.5).to(target.dtype)
+        ignored = sample_points((target < 0).to(target.dtype), points)
+        counts = (ignored < 0.5).to(target.dtype)
+        # Interpolated between the cells that count alone.
+        labels = sample_points(target.clamp(min=0), points) / (1 - ignored).clamp(min=0.5)
     values = sample_points(logits, points)
     weight = (1 + (config.foreground_weight - 1) * labels) * counts
     losses = F.binary_cross_entropy_with_logits(values, labels, weight=weight, reduction="none")
