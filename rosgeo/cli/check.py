@@ -69,7 +69,7 @@ def check_command(
 
     \b
     rosgeo check data/val --picture labels.png
-    rosgeo check scene.tif --labels roofs.gpkg --class-column class
+    rosgeo check scene.tif --labels roofs.gpkg --class-column category
     rosgeo check configs/train/fine-tune.yaml --set data.train.0.raster=scene.tif --set data.train.0.labels=roofs.gpkg
     """  # noqa: D301 - the \\b is click's own mark, a backspace
     if _is_configuration(data):

@@ -125,7 +125,8 @@ class LiveSamples(Dataset["Made | RosgeoError"]):
         try:
             sample = self._draw.sample(rng, max_objects=self._max_objects, **self._options)
         except RosgeoError as error:
-            return error
+            # Without its cause, which not every process can read.
+            return type(error)(str(error))
         return torch.from_numpy(sample.image), torch.from_numpy(sample.boxes_model), torch.from_numpy(sample.targets)
 
 

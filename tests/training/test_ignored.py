@@ -73,7 +73,7 @@ def test_ignored_cells_have_no_part_in_the_loss(points: str) -> None:
         torch.manual_seed(0)
         losses.append(float(mask_loss(logits, truth, config)))
     # A mask that is wrong on what is ignored is as good as one that is right there.
-    assert losses[2] < 1.05 * losses[1] + 0.01 < 1.2 * losses[0] + 0.05
+    assert losses[2] < 1.2 * losses[1] + 0.01 < 1.4 * losses[0] + 0.05
     assert losses[3] > losses[0] + 1
     assert mask_iou(wrong, partly).item() == 1
     assert mask_iou(wrong, target).item() < 0.7
