@@ -115,6 +115,8 @@ class Candidate:
         Value that train and validation are split by.
     ignored : bool
         Counts neither as object nor as ground.
+    yields : bool
+        Where it is ignored, objects that lie on it count all the same: a crowd.
     envelope : float64 array (4,) or None
         The prompt where it is not that of `rings` (of a polygon that was densified on the map).
     """
@@ -128,6 +130,7 @@ class Candidate:
     box: FloatArray | None = None
     group: Any = ""
     ignored: bool = False
+    yields: bool = False
     envelope: FloatArray | None = None
 
 

@@ -25,6 +25,8 @@ _MOST = 0.9
 _LOOKED_AT = 50
 
 _AREA_FACTOR, _LEAST_AREA, _MUCH = 1.25, 25.0, 0.1
+_OFF, _SAME = 0.03, 0.005
+"""How far a factor that all areas have in common is from 1 to be worth a word, and how alike they have to be."""
 
 _MISSES = "whose box misses its outline"
 
@@ -205,6 +207,14 @@ def outline_area(rings: Sequence[FloatArray]) -> float:
     return total
 
 
+def _is_one_factor(factors: Sequence[float]) -> bool:
+    """Whether several numbers are the same one, which is not 1: as of outlines in percent, or of a picture that was resized a little."""
+    if len(factors) < 2:
+        return False
+    middle = float(np.median(factors))
+    return bool(abs(middle - 1) > _OFF and np.abs(np.array(factors) / middle - 1).max() < _SAME)
+
+
 def wrong_areas(pairs: Sequence[tuple[int, str, Claims, FloatArray, float]], total: int) -> Finding | None:
     """Objects whose file gives an area that is neither that of their outline nor that of their box.
 
@@ -216,16 +226,22 @@ def wrong_areas(pairs: Sequence[tuple[int, str, Claims, FloatArray, float]], tot
         Objects in all.
     """
     rows, names, factors = [], [], []
+    every: list[float] = []
     for row, name, claims, envelope, area in pairs:
         told = claims.area
         if told is None or told <= 0 or area < _LEAST_AREA:
             continue
         boxes = [float((envelope[2:] - envelope[:2]).prod())]
         boxes += [float((box[2:] - box[:2]).prod())] if (box := xyxy_of(claims)) is not None else []
+        # Many tools give the box's area.
+        every += [] if any(abs(told / other - 1) < _OFF for other in boxes) else [area / told]
         if not any(1 / _AREA_FACTOR < told / other < _AREA_FACTOR for other in (area, *boxes)):
             rows.append(row)
             names.append(name)
             factors.append(area / told)
+    if not rows and len(every) == len(pairs) and _is_one_factor(every):
+        # Of all objects alike, a little is telling too.
+        rows, names, factors = [p[0] for p in pairs], [p[1] for p in pairs], every
     if not rows:
         return None
     what = (

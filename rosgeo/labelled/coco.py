@@ -204,7 +204,7 @@ def _outlined(candidate: Candidate, entry: dict[str, Any], shape: tuple[int, int
         raise
     except ValueError as error:
         if ignored:
-            return replace(candidate, ignored=True)
+            return replace(candidate, ignored=True, yields=True)
         name = f"{name}, which holds {error}; expected [[x, y, x, y, ...], ...] or run lengths"
         rings, reason = (), "with a segmentation that is not understood"
     by_rows = Reading(_BY_ROWS, lambda: tuple(r * factor for r in _by_rows(runs, shape)))
@@ -213,7 +213,8 @@ def _outlined(candidate: Candidate, entry: dict[str, Any], shape: tuple[int, int
         area=_area(entry.get("area"), scale),
         others=(by_rows,) if runs and rings else (),
     )
-    return replace(candidate, name=name, rings=tuple(r * factor for r in rings), reason=reason, claims=claims, ignored=ignored)
+    rings = tuple(r * factor for r in rings)
+    return replace(candidate, name=name, rings=rings, reason=reason, claims=claims, ignored=ignored, yields=ignored)
 
 
 def _numbers(value: Any, count: int, factor: FloatArray) -> FloatArray | None:

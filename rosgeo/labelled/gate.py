@@ -51,7 +51,13 @@ class Rules:
 
 @dataclass(frozen=True)
 class Labels:
-    """The objects of a source, and what there is to say of it."""
+    """The objects of a source, and what there is to say of it.
+
+    Attributes
+    ----------
+    objects : tuple of LabelledObject
+    report : Report
+    """
 
     objects: tuple[LabelledObject, ...]
     report: Report
@@ -154,9 +160,19 @@ def _ignored_by_picture(candidates: Sequence[Candidate], rules: Rules) -> dict[i
     """The outlines of what is ignored, by picture."""
     found: dict[int, tuple[FloatArray, ...]] = {}
     for c in candidates:
-        if _is_ignored(c, rules) and c.rings:
-            found[id(c.picture)] = (*found.get(id(c.picture), ()), *c.rings)
+        if _is_ignored(c, rules) and c.rings and not _fault_of(c):
+            rings = _beside_objects(c, candidates, rules) if c.yields else c.rings
+            found[id(c.picture)] = (*found.get(id(c.picture), ()), *rings)
     return found
+
+
+def _beside_objects(crowd: Candidate, candidates: Sequence[Candidate], rules: Rules) -> tuple[FloatArray, ...]:
+    """A crowd without the objects that are labelled on it."""
+    import shapely
+
+    others = [c for c in candidates if c.picture is crowd.picture and not _is_ignored(c, rules) and not (c.reason or _fault_of(c))]
+    objects = shapely.union_all([geometry_of(c.rings) for c in others])
+    return rings_of(shapely.difference(geometry_of(crowd.rings), objects))
 
 
 def _admit_one(candidate: Candidate, rules: Rules, ground: _Ground, book: _Book, on: str) -> list[LabelledObject]:

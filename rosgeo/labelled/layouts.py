@@ -153,11 +153,13 @@ def recognised(source: DataSource) -> DataSource:
     path = Path(source.path)
     if source.annotations:
         return replace(source, kind="coco")
-    if is_layer(source.path):
+    if path.is_file() and is_layer(source.path):
         raise OptionError(
             f"{path} is a layer of polygons; expected a raster, with its labels in --labels, or a folder of pictures. "
             "Two layers are compared by rosgeo compare"
         )
+    if path.suffix and not path.exists():
+        raise InputFileNotFoundError(f"{path}: no such file or folder; expected labelled pictures, or a raster with --labels")
     if path.is_file() and is_raster(source.path):
         raise OptionError(
             f"{path} is a raster, whose labels are missing: name a layer of polygons, or a raster of object numbers, with --labels"
@@ -228,7 +230,8 @@ def _label_studio(path: Path) -> DataSource | None:
     if path.is_dir() and len(files) != 1:
         return None
     content = _first_json(path)
-    is_tasks = isinstance(content, list) and bool(content) and isinstance(content[0], dict)
+    # COCO has lists of results too, which name no pictures.
+    is_tasks = isinstance(content, list) and bool(content) and isinstance(content[0], dict) and "image_id" not in content[0]
     return DataSource(kind="labelstudio", path=str(files[0])) if is_tasks else None
 
 

@@ -15,7 +15,7 @@ from rosgeo.labelled.data import LabelledObject
 from rosgeo.labelled.find_pictures import fit_picture, picture_pixels
 from rosgeo.labelled.gate import admit_and_warn
 from rosgeo.labelled.outlines import mask_outline
-from rosgeo.labelled.pictures import PICTURES, PictureHeader, read_headers
+from rosgeo.labelled.pictures import PICTURES, PictureHeader, read_headers, require_one_of_each_name
 from rosgeo.labelled.pixels import RasterPixels
 from rosgeo.types import BoolArray, FloatArray
 
@@ -59,6 +59,7 @@ def mask_candidates(source: DataSource) -> Read:
             raise InputFileNotFoundError(f"{root / name}: no such folder; this layout holds img/, boxes/ and onehotmask/")
     pictures = sorted(p for p in (root / "img").iterdir() if p.suffix.lower() in PICTURES and not p.name.startswith("."))
     ground = str((root / "img").resolve()) if (root / "tracks.json").is_file() else ""
+    require_one_of_each_name(pictures, "masks")
     headers = read_headers(pictures)
     pixels = picture_pixels(source)
     candidates: list[Candidate] = []

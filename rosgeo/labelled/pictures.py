@@ -23,6 +23,7 @@ __all__ = [
     "picture_shape",
     "read_header",
     "read_headers",
+    "require_one_of_each_name",
 ]
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
@@ -186,6 +187,17 @@ def _require_whole(path: Path, kind: str) -> None:
                 image.load()
     except UNREADABLE as error:
         raise TrainingDataError(f"{path} cannot be read as a picture: {_short(error)}") from error
+
+
+def require_one_of_each_name(pictures: Iterable[Path], what: str) -> None:
+    """Raise TrainingDataError where two pictures differ in their ending only, so that both would have the same `what`."""
+    seen: dict[Path, Path] = {}
+    for path in pictures:
+        other = seen.setdefault(path.with_suffix(""), path)
+        if other != path:
+            raise TrainingDataError(
+                f"{path.parent} holds {other.name} and {path.name}, which would have the same {what}; leave one out"
+            )
 
 
 def picture_shape(path: Path) -> tuple[int, int]:

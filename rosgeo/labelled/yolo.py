@@ -18,7 +18,7 @@ from rosgeo.errors import InputFileNotFoundError, TrainingDataError
 from rosgeo.labelled.candidates import Candidate, LabelledPicture, Read
 from rosgeo.labelled.config import DataSource
 from rosgeo.labelled.find_pictures import fit_picture, picture_pixels
-from rosgeo.labelled.pictures import PICTURES, read_headers
+from rosgeo.labelled.pictures import PICTURES, read_headers, require_one_of_each_name
 
 __all__ = ["yolo_candidates", "yolo_file"]
 
@@ -62,6 +62,7 @@ def yolo_candidates(source: DataSource, column: str | None = None) -> Read:
     )
     chosen = _chosen(source, {k: v for k, v in parts.items() if v}, everything=column is not None)
     pictures = [(picture, subset) for subset, found in chosen.items() for picture in found]
+    require_one_of_each_name((picture for picture, _ in pictures), "label file")
     headers = read_headers(picture for picture, _ in pictures)
     pixels = picture_pixels(source)
     candidates: list[Candidate] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -431,6 +432,26 @@ def test_ids_and_lists_in_another_form_are_read(tmp_path: Path) -> None:
     content["annotations"] = {str(note["id"]): note for note in content["annotations"]}
     labels = read_labelled(DataSource(path=str(write_json(tmp_path / "instances.json", content))))
     assert [o.category for o in labels.objects] == ["a", "b"]
+
+
+def test_areas_that_are_all_off_by_one_factor_are_said() -> None:
+    percent = [Candidate(f"n{i}", PICTURE, (r / (1.2, 0.9),), claims=Claims(area=abs(area_of(r)))) for i, r in enumerate(rings())]
+    (finding,) = admitted(*percent).report.suspicious
+    assert "2 of 2 labels have an outline that is 0.926 times as large as the area that their file gives" in finding.text
+    right = [replace(c, rings=(r,)) for c, r in zip(percent, rings(), strict=True)]
+    assert admitted(*right).report.suspicious == ()
+
+
+def test_objects_on_a_crowd_count(tmp_path: Path) -> None:
+    save_picture(tmp_path / "images" / "p.png")
+    content = coco("p.png")
+    around = {"id": 9, "image_id": 1, "category_id": 1, "segmentation": [[5, 20, 60, 20, 60, 60, 5, 60]], "iscrowd": 1}
+    content["annotations"].append(around)
+    labels = read_labelled(DataSource(path=str(write_json(tmp_path / "instances.json", content))))
+    assert len(labels.objects) == 2
+    ignored = polygon_mask(labels.objects[0].ignored, (HEIGHT, WIDTH))
+    assert not (ignored & masks()[0]).any()
+    assert ignored.sum() == 55 * 40 - masks()[0].sum()
 
 
 def test_crowds_are_ignored_ground(tmp_path: Path) -> None:
