@@ -117,7 +117,7 @@ def label_candidates(source: DataSource, column: str | None = None) -> Read:
         for name in layers:
             candidates += _ignored(name, source, picture, opened, raster)
     return Read(
-        f"{source.raster} with {source.labels}" if False else source.name,
+        source.name,
         tuple(candidates),
         tuple((_OTHER_STATUS, name) for name in table.unwanted),
         tuple(("repaired, since their outline crosses itself", name) for name in repaired),
