@@ -23,6 +23,7 @@ __all__ = [
     "FrameWarning",
     "GeometryWarning",
     "InputFileNotFoundError",
+    "LabelsWarning",
     "ModelError",
     "NoOverlapWarning",
     "OptionError",
@@ -147,6 +148,10 @@ class GeometryWarning(RosgeoWarning):
 
 class TracksWarning(RosgeoWarning):
     """Rows of a file of tracks have no usable box, or values that its format cannot have."""
+
+
+class LabelsWarning(RosgeoWarning):
+    """Labels for training or evaluation that look otherwise than such labels mostly do, or of which many cannot be used."""
 
 
 class NoOverlapWarning(RosgeoWarning):

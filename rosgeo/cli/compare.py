@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rosgeo.cli.help import Section, command, option
-from rosgeo.cli.options import FILE, class_column_option, json_option, output_option, overwrite_option, quiet_option
+from rosgeo.cli.options import FILE, area_option, class_column_option, json_option, output_option, overwrite_option, quiet_option
 from rosgeo.cli.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _PRINTED = "-"
     help="Width of the boundary in metres on the ground, or in units of layers without CRS.",
     section=Section.MATCHING,
 )
-@option("--area", metavar="FILE", type=FILE, help="Layer of polygons that bound what is compared.", section=Section.MATCHING)
+@area_option("Layer of polygons that bound what is compared.")
 @option("--area-layer", metavar="NAME", help="Its layer.", section=Section.MATCHING)
 @class_column_option("Column of the class in both. Outlines of different classes are never matched.")
 @option("--truth-class-column", metavar="NAME", help="That of TRUTH, where it has another name.", section=Section.MATCHING)

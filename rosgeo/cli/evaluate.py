@@ -10,27 +10,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rosgeo.cli.help import Section, command, option
+from rosgeo.cli.labels import label_options, label_source
 from rosgeo.cli.options import (
     FILE,
-    class_column_option,
     crop_choices,
     crop_options,
     device_option,
     json_option,
-    layer_option,
     model_options,
+    picture_option,
     quiet_option,
-    reading_options,
-    y_axis_option,
 )
 from rosgeo.cli.progress import ProgressBar
 
 if TYPE_CHECKING:
     from rosgeo.evaluation.scoring import Evaluation, Pipeline
     from rosgeo.geometry.windows import CropPolicy
+    from rosgeo.labelled.config import DataSource
     from rosgeo.labelled.data import LabelledObject
+    from rosgeo.labelled.gate import Labels
     from rosgeo.model.checkpoint import LoadedModel
-    from rosgeo.types import YAxis
 
 __all__ = ["evaluate_command"]
 
@@ -41,14 +40,7 @@ __all__ = ["evaluate_command"]
     first=("--labels", "--frame-masks", "--model", "--picture", "--json", "--device"),
 )
 @click.argument("data", type=click.Path(path_type=Path))
-@reading_options
-@option(
-    "--picture",
-    section=Section.RESULT,
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Also draw the worst, median and best objects (.png).",
-)
+@picture_option("Also draw the worst, median and best objects (.png).")
 @json_option("Also write the figures as JSON.", name="json_path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
 @option(
     "--baselines/--no-baselines",
@@ -72,23 +64,7 @@ __all__ = ["evaluate_command"]
     metavar="PATH",
     help="Folder that rosgeo train wrote, or a weights file, for --ablate training. May be repeated; changes are told against the first.",
 )
-@option(
-    "--labels",
-    section=Section.BOXES,
-    type=FILE,
-    metavar="FILE",
-    help="Layer of polygons that hold the objects, where DATA is a raster.",
-)
-@option(
-    "--frame-masks",
-    section=Section.BOXES,
-    type=FILE,
-    metavar="FOLDER",
-    help="Indexed PNGs of the frames' names (as in DAVIS), where DATA is a folder of video frames or of clips.",
-)
-@layer_option("the --labels file")
-@class_column_option("Column of --labels that holds the class.")
-@y_axis_option("labels")
+@label_options
 @option(
     "--every",
     section=Section.SCENE,
@@ -104,14 +80,6 @@ __all__ = ["evaluate_command"]
 @quiet_option("tables", but=" --json and --picture are written all the same.")
 def evaluate_command(
     data: Path,
-    labels: str | None,
-    layer: str | None,
-    class_column: str | None,
-    nodata: str | None,
-    dem: str | None,
-    height: float | None,
-    y_axis: YAxis,
-    frame_masks: str | None,
     baselines: bool,
     every: int,
     ablate: str | None,
@@ -123,8 +91,8 @@ def evaluate_command(
 ) -> None:
     """Score a model on DATA: each labelled object is segmented from its own box.
 
-    DATA is a COCO folder (images/ and instances.json), a folder of the ROS-SAM reference (img/, boxes/, onehotmask/), a raster with
-    --labels, or a folder of video frames with --frame-masks.
+    DATA is a folder of pictures with labels as the usual tools lay them out (COCO, YOLO, LabelMe, Label Studio, DAVIS, the ROS-SAM
+    reference), its label file, a raster with --labels, or a folder of video frames with --frame-masks. rosgeo check says what is read.
 
     \b
     rosgeo evaluate data/val
@@ -139,12 +107,11 @@ def evaluate_command(
     from rosgeo.model.registry import open_model
     from rosgeo.vector.layers.write import writing
 
-    _check(labels, frame_masks, ablate, runs, json_path, picture)
-    read_so = {"nodata": nodata, "dem": dem, "height": height}
-    if labels is None and any(value is not None for value in read_so.values()):
-        raise click.UsageError("--nodata, --dem and --height are of a raster with --labels")
+    _check(ablate, runs, json_path, picture)
+    source = label_source(data, choices)
     policy = crop_choices(choices)
-    objects = _every(_objects(data, labels, frame_masks, layer=layer, class_column=class_column, y_axis=y_axis, **read_so), every)
+    labels = _labels(source, quiet)
+    objects = _every(list(labels.objects), every)
     device = choices.pop("device")
     if ablate == "training":
         figures, table = _compare_runs(runs, objects, policy, device, quiet, choices["input_size"])
@@ -166,17 +133,12 @@ def evaluate_command(
         click.echo(table)
     if json_path is not None:
         with writing(json_path) as partial:
-            partial.write_text(json.dumps({"data": data.name, **figures}, indent=1), encoding="utf-8")
+            partial.write_text(
+                json.dumps({"data": data.name, "labels": labels.report.as_dict(), **figures}, indent=1), encoding="utf-8"
+            )
 
 
-def _check(
-    labels: str | None,
-    frame_masks: str | None,
-    ablate: str | None,
-    runs: tuple[str, ...],
-    json_path: Path | None,
-    picture: Path | None,
-) -> None:
+def _check(ablate: str | None, runs: tuple[str, ...], json_path: Path | None, picture: Path | None) -> None:
     """Find out before any work which options do not go together, and which file cannot be written."""
     from rosgeo.vector.layers.write import check_output
 
@@ -187,8 +149,6 @@ def _check(
         raise click.UsageError("--picture shows one run; leave it out with --ablate")
     if (ablate == "training") != bool(runs):
         raise click.UsageError("--ablate training and --run come together: the runs to compare")
-    if labels is not None and frame_masks is not None:
-        raise click.UsageError("--labels are of a raster and --frame-masks of video frames; expected one of them")
 
 
 def _ticker(progress: Callable[..., None], total: int) -> Callable[[], None]:
@@ -242,19 +202,16 @@ def _compare_runs(
     return {"rows": figures}, training_table(rows)
 
 
-def _objects(data: Path, labels: str | None, frame_masks: str | None, **of_raster: Any) -> list[LabelledObject]:
-    from rosgeo.labelled.config import DataSource
-    from rosgeo.labelled.sources import read_source
+def _labels(source: DataSource, quiet: bool) -> Labels:
+    """What a source holds, after what there is to say of it."""
+    from rosgeo.labelled.sources import read_labelled
+    from rosgeo.labelled.spelling import OPTIONS
 
-    if labels is not None:
-        source = DataSource(kind="raster", raster=str(data), labels=labels, **of_raster)
-    elif frame_masks is not None:
-        source = DataSource(kind="frames", path=str(data), masks=frame_masks)
-    elif (data / "onehotmask").is_dir():
-        source = DataSource(kind="masks", path=str(data))
-    else:
-        source = DataSource(kind="coco", path=str(data))
-    return read_source(source)[0]
+    labels = read_labelled(source, words=OPTIONS)
+    if not quiet:
+        for line in labels.report.lines():
+            click.echo(line, err=True)
+    return labels
 
 
 _SHOWN = 8

@@ -12,6 +12,7 @@ import click
 
 from rosgeo import __version__
 from rosgeo.addresses.secrets import without_secrets
+from rosgeo.cli.check import check_command
 from rosgeo.cli.compare import compare_command
 from rosgeo.cli.completion import completion_command
 from rosgeo.cli.convert import convert_group
@@ -96,6 +97,7 @@ for _command in (
     segment_command,
     video_command,
     convert_group,
+    check_command,
     train_command,
     evaluate_command,
     compare_command,

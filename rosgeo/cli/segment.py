@@ -30,6 +30,7 @@ from rosgeo.cli.options import (
     resume_option,
     run_options,
     scene_options,
+    where_option,
     y_axis_option,
 )
 from rosgeo.cli.progress import ProgressBar
@@ -90,7 +91,7 @@ __all__ = ["segment_command", "segment_options"]
 )
 @json_option()
 @layer_option("BOXES")
-@option("--where", section=Section.BOXES, metavar="SQL", help="Take only boxes that meet this condition, as in \"class = 'ship'\".")
+@where_option("Take only boxes that meet this condition, as in \"class = 'ship'\".")
 @class_column_option("Column of BOXES that holds the class, for the categories of a COCO result.")
 @boxes_crs_option(
     "CRS of boxes that name none, as in EPSG:32650; 'raster' for the raster's own coordinates, 'pixel' for pixels.", metavar="CRS"

@@ -7,22 +7,15 @@ from typing import Any
 
 import click
 
-from rosgeo.cli.help import Section, command, option
-from rosgeo.cli.options import FILE, quiet_option, resume_option
+from rosgeo.cli.help import command
+from rosgeo.cli.options import FILE, quiet_option, resume_option, set_option
 
 __all__ = ["train_command"]
 
 
 @command("train", short_help="Train a model on labelled objects.", first=("--set", "--resume"))
 @click.argument("config", type=FILE)
-@option(
-    "--set",
-    "overrides",
-    section=Section.RUN,
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a key of CONFIG, as in stages.live.samples=6400. May be repeated.",
-)
+@set_option("Change a key of CONFIG, as in stages.live.samples=6400. May be repeated.")
 @resume_option
 @quiet_option()
 def train_command(config: str, overrides: tuple[str, ...], resume: bool, quiet: bool) -> None:

@@ -36,12 +36,12 @@ class Baselines:
         self._grabcut = ScoreAccumulator(objects) if has_opencv() else None
         self.seconds = 0.0
 
-    def add(self, row: int, labelled: LabelledObject, crop: Crop, truth: BoolArray) -> None:
-        """Segment and score an object, from the crop that the model saw."""
+    def add(self, row: int, labelled: LabelledObject, crop: Crop, truth: BoolArray, counts: BoolArray) -> None:
+        """Segment and score an object, from the crop that the model saw, on the pixels (H, W) that count."""
         started = time.monotonic()
-        self._box.add(row, box_mask(labelled.box_px, truth.shape), truth)
+        self._box.add(row, box_mask(labelled.box_px, truth.shape) & counts, truth)
         if self._grabcut is not None:
-            self._grabcut.add(row, on_picture(grabcut_mask(crop), crop.window, truth.shape), truth)
+            self._grabcut.add(row, on_picture(grabcut_mask(crop), crop.window, truth.shape) & counts, truth)
         self.seconds += time.monotonic() - started
 
     def close_picture(self, truth: BoolArray) -> None:

@@ -19,7 +19,7 @@ from rosgeo.inference.predict import Segmenter
 from rosgeo.labelled.coverage import polygon_mask
 from rosgeo.labelled.data import LabelledObject, read_crop
 from rosgeo.model.checkpoint import LoadedModel
-from rosgeo.types import Crop, FloatArray, ObjectMask
+from rosgeo.types import BoolArray, Crop, FloatArray, ObjectMask
 
 __all__ = ["PIPELINE_ABLATION", "Evaluation", "Pipeline", "evaluate", "pipeline_ablation"]
 
@@ -35,7 +35,7 @@ class Evaluation:
     ----------
     objects : tuple of LabelledObject
     iou : float64 array (N,)
-        Of mask and label on the picture's pixels.
+        Of mask and label on the picture's pixels, nodata and what is ignored left out.
     score : float64 array (N,)
         The model's own estimate.
     area : float64 array (N,)
@@ -169,12 +169,13 @@ def evaluate(
                 for tally in tallies:
                     tally.close_picture(truth_all)
             picture, truth_all = labelled.image_path, np.zeros(shape, bool)
-        truth = polygon_mask(labelled.rings, shape)
+        counts = counted_pixels(labelled, crop)
+        truth = polygon_mask(labelled.rings, shape) & counts
         truth_all |= truth
         score[mask.id], area[mask.id] = np.nan_to_num(mask.predicted_iou), truth.sum()
-        model.add(mask.id, on_picture(mask.logits, mask.window, shape), truth)
+        model.add(mask.id, on_picture(mask.logits, mask.window, shape) & counts, truth)
         if others is not None:
-            others.add(mask.id, labelled, crop, truth)
+            others.add(mask.id, labelled, crop, truth, counts)
         if on_object is not None:
             on_object()
     for tally in tallies:
@@ -183,6 +184,14 @@ def evaluate(
     box, grabcut = (None, None) if others is None else others.scores()
     seconds = (time.monotonic() - started - (0.0 if others is None else others.seconds)) / len(objects)
     return Evaluation(tuple(objects), found.iou, score, area, found.image_iou, found.image_biou, seconds, box, grabcut)
+
+
+def counted_pixels(labelled: LabelledObject, crop: Crop) -> BoolArray:
+    """The pixels (H, W) of a picture that count in the score of one object: all but nodata that its crop shows and what is ignored."""
+    counts = ~on_picture(~crop.valid, crop.window, (labelled.height, labelled.width))
+    if labelled.ignored:
+        counts &= ~polygon_mask(labelled.ignored, counts.shape)
+    return counts
 
 
 def _crops(objects: Sequence[LabelledObject], policy: CropPolicy, pending: dict[int, Crop]) -> Iterator[Crop]:

@@ -9,26 +9,20 @@ from rosgeo.errors import ConfigError
 
 __all__ = ["DataConfig", "DataSource", "SplitConfig"]
 
+Kind = Literal["auto", "coco", "raster", "masks", "frames", "yolo", "labelme", "labelstudio"]
+
+_OF_ALL = {"bands", "stretch", "parts", "ignore"}
 _KEYS_OF_KIND = {
-    "coco": {"path", "annotations"},
-    "raster": {
-        "raster",
-        "labels",
-        "layer",
-        "where",
-        "class_column",
-        "labels_crs",
-        "y_axis",
-        "bands",
-        "stretch",
-        "nodata",
-        "dem",
-        "height",
-    },
+    "auto": {"path", "annotations", "images", "subset"},
+    "coco": {"path", "annotations", "images"},
+    "raster": {"raster", "labels", "layer", "where", "class_column", "labels_crs", "y_axis", "area", "nodata", "dem", "height"},
     "masks": {"path"},
     "frames": {"path", "masks"},
+    "yolo": {"path", "subset"},
+    "labelme": {"path", "images"},
+    "labelstudio": {"path", "images"},
 }
-_NEEDED_OF_KIND = {"coco": ("path",), "raster": ("raster", "labels"), "masks": ("path",), "frames": ("path", "masks")}
+_NEEDED_OF_KIND = {"raster": ("raster", "labels"), "frames": ("path", "masks")}
 
 
 @dataclass(frozen=True)
@@ -37,17 +31,24 @@ class DataSource:
 
     Attributes
     ----------
-    kind : {"coco", "raster", "masks", "frames"}
-        ``coco``: a folder with ``images/`` and a COCO file. ``raster``: a raster and a layer of polygons. ``masks``: the ROS-SAM
-        reference's folder with ``img/``, ``boxes/`` and ``onehotmask/``. ``frames``: video frames and their masks in the layout of DAVIS.
+    kind : {"auto", "coco", "raster", "masks", "frames", "yolo", "labelme", "labelstudio"}
+        ``auto``: as `path` shows (see `recognised`). ``coco``: a COCO file and its pictures. ``raster``: a raster, and a layer of polygons
+        or a raster of numbers. ``masks``: the ROS-SAM reference's folder with ``img/``, ``boxes/`` and ``onehotmask/``. ``frames``: video
+        frames and their masks in the layout of DAVIS. ``yolo``: a folder with ``data.yaml``, or with ``images/`` and ``labels/``.
+        ``labelme``: pictures with a JSON file each. ``labelstudio``: Label Studio's own JSON file.
     path : str
-        The folder (coco, masks); the pictures of a clip, or a folder of such folders (frames).
+        The folder, or the file that describes it; the pictures of a clip, or a folder of such folders (frames).
     masks : str
         Indexed PNGs of the frames' names, in folders of the same shape (frames).
     annotations : str
-        Name of the COCO file in the folder.
+        Name of the COCO file in the folder; empty: the one that is there.
+    images : str
+        Folder of the pictures, where they lie in none of the usual ones (coco, labelme, labelstudio).
+    subset : str
+        Which part of a YOLO set: ``train``, ``val``, ``test``, or ``all``; empty: the only one, or all where the split is by the column
+        ``subset``.
     raster, labels : str
-        Picture and polygons (raster).
+        Picture and polygons, or object numbers as a raster in any CRS and resolution (raster).
     layer, where, labels_crs : str or None
         Layer of `labels`, an SQL condition on its attributes, its CRS where it has none (``pixel``: pixel coordinates, ``raster``:
         those of the raster). Without `where`, of a layer that rosgeo wrote the rows with the status ``ok`` or ``corrected`` are taken.
@@ -61,12 +62,21 @@ class DataSource:
         As ``rosgeo segment --stretch``.
     nodata, dem, height : float or str, str, float; or None
         As ``rosgeo segment --nodata``, ``--dem`` and ``--height``.
+    parts : {"keep", "split"}
+        Whether the parts of a label are one object, or each is one. Where they are split, numbers of masks are classes.
+    ignore : tuple of str
+        What counts neither as object nor as ground: classes, numbers of masks or, of a raster, files of polygons.
+    area : str
+        Layer of polygons of the labelled part of a raster. Labels are clipped to it, and crops show nothing outside. Areas without common
+        ground may be on two sides of a run, of the same raster.
     """
 
-    kind: Literal["coco", "raster", "masks", "frames"] = "coco"
+    kind: Kind = "auto"
     path: str = ""
     masks: str = ""
-    annotations: str = "instances.json"
+    annotations: str = ""
+    images: str = ""
+    subset: str = ""
     raster: str = ""
     labels: str = ""
     layer: str | None = None
@@ -79,13 +89,18 @@ class DataSource:
     nodata: float | str | None = None
     dem: str | None = None
     height: float | None = None
+    parts: Literal["keep", "split"] = "keep"
+    ignore: tuple[str, ...] = ()
+    area: str = ""
 
     def __post_init__(self) -> None:
-        for key in _NEEDED_OF_KIND[self.kind]:
+        if self.kind == "auto" and self.raster:
+            raise ConfigError("a source with the key 'raster' needs kind: raster")
+        for key in _NEEDED_OF_KIND.get(self.kind, ("path",)):
             if not getattr(self, key):
                 raise ConfigError(f"a source of kind {self.kind} needs the key {key!r}")
         for f in fields(self):
-            if f.name != "kind" and f.name not in _KEYS_OF_KIND[self.kind] and getattr(self, f.name) != f.default:
+            if f.name != "kind" and f.name not in _KEYS_OF_KIND[self.kind] | _OF_ALL and getattr(self, f.name) != f.default:
                 raise ConfigError(f"a source of kind {self.kind} has no key {f.name!r}")
 
     @property
@@ -102,7 +117,8 @@ class SplitConfig:
     ----------
     by : {"file", "column", "blocks"}
         ``file``: whole pictures; rasters that show common ground count as one, and so do the frames of a clip. ``column``: all objects
-        with one value of `column` lie on one side; the values ``train`` and ``val`` are taken at their word. ``blocks``: squares of
+        with one value of `column` lie on one side; ``train`` and ``val`` (``valid``, ``validation``, ``dev``) are taken at their word, and
+        beside them ``test`` and nothing are on neither side. ``blocks``: squares of
         `block_px` of each picture, of a clip in all its frames; objects on a seam are left out, and training crops do not show the ground
         of validation blocks.
     share : float

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from rosgeo.errors import InputFileNotFoundError, TrainingDataError
-from rosgeo.labelled.data import UNREADABLE, LabelledObject, picture_shape
+from rosgeo.labelled.candidates import Candidate, LabelledPicture, Read
+from rosgeo.labelled.config import DataSource
+from rosgeo.labelled.data import LabelledObject
+from rosgeo.labelled.find_pictures import fit_picture, picture_pixels
+from rosgeo.labelled.gate import admit_and_warn
 from rosgeo.labelled.outlines import mask_outline
+from rosgeo.labelled.pictures import PICTURES, UNREADABLE, PictureHeader, read_headers
 from rosgeo.types import UInt8Array
 
-__all__ = ["read_frames"]
+__all__ = ["frame_candidates", "read_frames"]
 
-_PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 _MASKS = {".png"}
 _CATEGORY = "object"
 _BACKGROUND, _VOID = 0, 255
+_NO_LOSS = ("frames without a mask", "masks without a frame")
 
 
 def read_frames(frames: str | Path, masks: str | Path) -> tuple[list[LabelledObject], dict[str, int]]:
@@ -29,7 +34,7 @@ def read_frames(frames: str | Path, masks: str | Path) -> tuple[list[LabelledObj
     Parameters
     ----------
     frames : path
-        The 8-bit pictures of a clip, or a folder of such folders.
+        The pictures of a clip, or a folder of such folders.
     masks : path
         Of the same shape: a PNG for each frame, whose index or grey level is the object's number, 0 the background and 255 void, which is
         no object and counts as background.
@@ -48,17 +53,22 @@ def read_frames(frames: str | Path, masks: str | Path) -> tuple[list[LabelledObj
     TrainingDataError
         A file cannot be read, a mask does not fit its frame or a frame its clip, or no object is left.
     """
-    objects: list[LabelledObject] = []
-    left_out: Counter[str] = Counter()
-    for pictures, indices in _clips(Path(frames), Path(masks)):
-        objects += _read_clip(pictures, indices, left_out)
-    if not objects:
-        lost = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
-        raise TrainingDataError(
-            f"{frames} with the masks {masks} holds no usable object; left out: {lost or 'none'}. Expected a folder of pictures a clip, "
-            "a PNG of the same name for each, and objects numbered from 1 to 254"
-        )
-    return objects, dict(left_out)
+    labels = admit_and_warn(frame_candidates(DataSource(kind="frames", path=str(frames), masks=str(masks))))
+    return list(labels.objects), labels.report.counts()
+
+
+def frame_candidates(source: DataSource) -> Read:
+    """All numbers of all masks; see `read_frames`. Where parts are split, a number is a class, and where 255 is ignored it is no ground."""
+    candidates: list[Candidate] = []
+    left_out: list[tuple[str, str]] = []
+    changed: list[tuple[str, str]] = []
+    for pictures, indices in _clips(Path(source.path), Path(source.masks)):
+        candidates += _read_clip(source, pictures, indices, left_out, changed)
+    hint = (
+        f"The masks are {source.masks}. Expected a folder of pictures a clip, a PNG of the same name for each, and objects numbered from 1 "
+        "to 254"
+    )
+    return Read(source.name, tuple(candidates), tuple(left_out), tuple(changed), frozenset(_NO_LOSS), hint)
 
 
 def _clips(frames: Path, masks: Path) -> list[tuple[Path, Path]]:
@@ -66,7 +76,7 @@ def _clips(frames: Path, masks: Path) -> list[tuple[Path, Path]]:
     for folder, what in ((frames, "frames"), (masks, "masks")):
         if not folder.is_dir():
             raise InputFileNotFoundError(f"{folder}: no such folder; expected the {what} of a clip, or a folder of such folders")
-    if _files(frames, _PICTURES):
+    if _files(frames, PICTURES):
         return [(frames, masks)]
     names = {
         path.name for folder in (frames, masks) for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
@@ -86,36 +96,48 @@ def _files(folder: Path, suffixes: set[str]) -> dict[str, Path]:
     return found
 
 
-def _read_clip(frames: Path, masks: Path, left_out: Counter[str]) -> list[LabelledObject]:
-    pictures, indices = _files(frames, _PICTURES), _files(masks, _MASKS)
-    for reason, alone in (
-        ("frames without a mask", pictures.keys() - indices.keys()),
-        ("masks without a frame", indices.keys() - pictures.keys()),
-    ):
-        if alone:
-            left_out[reason] += len(alone)
-    ground = str(frames.resolve())
-    objects: list[LabelledObject] = []
-    first: tuple[int, int] | None = None
-    for name in sorted(pictures.keys() & indices.keys()):
-        height, width = shape = picture_shape(pictures[name])
-        first = first or shape
-        if shape != first:
+def _read_clip(
+    source: DataSource, frames: Path, masks: Path, left_out: list[tuple[str, str]], changed: list[tuple[str, str]]
+) -> list[Candidate]:
+    pictures, indices = _files(frames, PICTURES), _files(masks, _MASKS)
+    for reason, alone in zip(_NO_LOSS, (pictures.keys() - indices.keys(), indices.keys() - pictures.keys()), strict=True):
+        left_out += [(reason, f"{name} of {frames.name}") for name in sorted(alone)]
+    names = sorted(pictures.keys() & indices.keys())
+    headers = read_headers(pictures[name] for name in names)
+    pixels = picture_pixels(source)
+    candidates: list[Candidate] = []
+    for name in names:
+        header = headers[pictures[name]]
+        first = headers[pictures[names[0]]]
+        if header.shown != first.shown:
             raise TrainingDataError(
-                f"{pictures[name]} has shape {shape}; expected {first} as of the frames before it, a clip is of one"
+                f"{header.path} has shape {header.shown}; expected {first.shown} as of the frames before it, a clip is of one"
             )
-        numbers = _read_numbers(indices[name], pictures[name], shape)
-        found = [int(n) for n in np.unique(numbers) if n not in (_BACKGROUND, _VOID)]
+        numbers = _read_numbers(indices[name], header)
+        picture, _, note = fit_picture(header, (numbers.shape[0], numbers.shape[1]), indices[name], pixels)
+        changed += [(note, header.path.name)] if note else []
+        picture = replace(picture, ground=str(frames.resolve()), source=frames.name)
+        found = _numbered(source, numbers, picture, indices[name])
         if not found and (numbers == _VOID).any():
-            left_out["masks of nothing but void (255)"] += 1
-        objects += [
-            LabelledObject(pictures[name], height, width, (mask_outline(numbers == n),), _CATEGORY, frames.name, ground=ground)
-            for n in found
-        ]
-    return objects
+            left_out.append(("masks of nothing but void (255)", indices[name].name))
+        candidates += found
+    return candidates
 
 
-def _read_numbers(path: Path, picture: Path, shape: tuple[int, int]) -> UInt8Array:
+def _numbered(source: DataSource, numbers: UInt8Array, picture: LabelledPicture, path: Path) -> list[Candidate]:
+    """A candidate for each number of a mask that is no background."""
+    candidates = []
+    for n in np.unique(numbers).tolist():
+        ignored = str(n) in source.ignore
+        if n == _BACKGROUND or (n == _VOID and not ignored):
+            continue
+        category = str(n) if source.parts == "split" else _CATEGORY
+        outline = mask_outline(numbers == n)
+        candidates.append(Candidate(f"number {n} of {path.name}", picture, (outline,), category=category, ignored=ignored))
+    return candidates
+
+
+def _read_numbers(path: Path, header: PictureHeader) -> UInt8Array:
     """The object's number of each pixel (height, width)."""
     try:
         with Image.open(path) as image:
@@ -126,6 +148,6 @@ def _read_numbers(path: Path, picture: Path, shape: tuple[int, int]) -> UInt8Arr
         raise TrainingDataError(f"{path} cannot be read as a mask: {' '.join(str(error).split())[:200]}") from error
     if mode not in ("P", "L", "1"):
         raise TrainingDataError(f"{path} is of Pillow's mode {mode}; expected a PNG with a palette or grey levels of 8 bits")
-    if numbers.shape != shape:
-        raise TrainingDataError(f"{path} has shape {numbers.shape}; expected {shape} as of {picture.name}")
+    if numbers.shape not in (header.shown, header.stored):
+        raise TrainingDataError(f"{path} has shape {numbers.shape}; expected {header.shown} as of {header.path.name}")
     return numbers.astype(np.uint8)

@@ -24,6 +24,7 @@ from rosgeo.labelled.data import LabelledObject
 from rosgeo.model.adapters import encoder_digest
 from rosgeo.model.network import RosSam
 from rosgeo.training.config import CachedStage, TrainConfig
+from rosgeo.training.losses import IGNORED
 from rosgeo.training.samples import Augmentation, Sample
 from rosgeo.training.start import start_network
 from rosgeo.training.stream import Batch, ObjectDraw
@@ -82,12 +83,13 @@ class FeatureCache:
         for start in range(first * batch_size, len(order) - batch_size + 1, batch_size):
             rows = torch.from_numpy(order[start : start + batch_size])
             pick = (torch.from_numpy(draws[start : start + batch_size]) * tensors["count"][rows]).long()
+            target = tensors["targets"][rows, pick].float() / 255
             yield Batch(
                 image=tensors["image"][rows],
                 last=tensors["last"][rows].float(),
                 early=tensors["early"][rows].float(),
                 boxes_model=tensors["boxes"][rows, pick],
-                target=tensors["targets"][rows, pick].float() / 255,
+                target=torch.where(tensors["ignored"][rows], IGNORED, target),
             )
 
 
@@ -181,7 +183,7 @@ def fingerprint_of(objects: Sequence[LabelledObject], augmentation: Augmentation
     for o in objects:
         digest.update(f"{o.image_path.name} {o.category} {o.hidden}".encode())
         digest.update(Path(o.ground).name.encode())
-        for ring in o.rings:
+        for ring in (*o.rings, *o.ignored, *o.area):
             digest.update(ring.tobytes())
     digest.update(json.dumps([asdict(augmentation), settings], sort_keys=True, default=str).encode())
     return digest.hexdigest()[:16]
@@ -207,7 +209,7 @@ def write_shard(
     """
     draw = ObjectDraw(objects, class_factors)
     rng = np.random.default_rng([seed, number])
-    rows: dict[str, list[Tensor]] = {key: [] for key in ("image", "last", "early", "boxes", "targets", "count")}
+    rows: dict[str, list[Tensor]] = {key: [] for key in ("image", "last", "early", "boxes", "targets", "ignored", "count")}
     for _ in range(size):
         sample = draw.sample(
             rng, augmentation=augmentation, input_size=network.config.input_size, mask_size=mask_size, max_objects=max_objects
@@ -231,12 +233,14 @@ def _encode(sample: Sample, network: RosSam, max_objects: int) -> dict[str, Tens
     boxes = torch.zeros(max_objects, 4)
     boxes[:count] = torch.from_numpy(sample.boxes_model)
     targets = torch.zeros(max_objects, *sample.targets.shape[1:], dtype=torch.uint8)
-    targets[:count] = torch.from_numpy((sample.targets * 255 + 0.5).astype(np.uint8))
+    targets[:count] = torch.from_numpy((sample.targets.clip(0) * 255 + 0.5).astype(np.uint8))
     return {
         "image": image,
         "last": last[0].half().clone(),
         "early": early[0].half().clone(),
         "boxes": boxes,
         "targets": targets,
+        # Of the crop's ground, so that all its objects have the same.
+        "ignored": torch.from_numpy(sample.targets[0] < 0),
         "count": torch.tensor(count),
     }

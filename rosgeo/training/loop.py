@@ -19,7 +19,7 @@ import torch
 from rosgeo.errors import OptionError, OutputError
 from rosgeo.files.locks import written_alone
 from rosgeo.inference.device import choose_device, choose_precision
-from rosgeo.labelled.sources import TrainingData, read_data
+from rosgeo.labelled.sources import TrainingData, read_data, write_labels_report
 from rosgeo.model.adapters import save_adapter
 from rosgeo.model.lora import LoraOptions
 from rosgeo.training.config import CachedStage, LiveStage, Optimisation, TrainConfig
@@ -156,6 +156,8 @@ class Run:
         self.on_note: OnNote = on_note if is_main else _ignore
         for line in data.report:
             self.on_note(line)
+        if any(report.suspicious for report in data.sources):
+            self.on_note("rosgeo check shows such labels on their pictures")
         self.stages: dict[str, Optimisation] = {
             name: stage.with_epochs(len(data.train))
             for name, stage in (("cached", config.stages.cached), ("live", config.stages.live))
@@ -166,6 +168,8 @@ class Run:
         self.steps = {name: stage.steps(self.accelerator.num_processes) for name, stage in self.stages.items()}
         self.folder = Path(config.output)
         self.identity = RunIdentity.of(config, data.fingerprints(), self.accelerator.num_processes)
+        if is_main:
+            write_labels_report(self.folder / "labels.json", self.data)
         self.saved = load_state(self.folder / CHECKPOINT, self.identity) if resume else None
         self.position = self.saved["position"] if self.saved else Position(next(iter(self.stages)), 0)
         self.log = RunLog(self.folder, self.position.total) if is_main else None
@@ -234,6 +238,7 @@ class Run:
         return {
             "training": plain_config(self.config),
             "objects": len(self.data.train),
+            "labels": [report.as_dict() for report in self.data.sources],
             "steps": self.position.total,
             "seconds": round(self.position.seconds),
             "validation": validation or {},

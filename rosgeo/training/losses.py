@@ -11,7 +11,11 @@ from torch.nn import functional as F
 
 from rosgeo.errors import ConfigError
 
-__all__ = ["LossConfig", "mask_iou", "mask_loss", "plain_loss", "point_loss", "shrink_target"]
+__all__ = ["IGNORED", "LossConfig", "mask_iou", "mask_loss", "plain_loss", "point_loss", "shrink_target"]
+
+
+IGNORED = -1.0
+"""Coverage of cells that count neither as object nor as ground."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,11 @@ class LossConfig:
 
 
 def shrink_target(target: Tensor, size: int) -> Tensor:
-    """Area-average coverage (B, G, G) to (B, 1, size, size)."""
-    return F.adaptive_avg_pool2d(target[:, None], size)
+    """Area-average coverage (B, G, G) to (B, 1, size, size); `IGNORED` where less than half of a cell counts."""
+    counts = (target >= 0)[:, None].to(target.dtype)
+    share = F.adaptive_avg_pool2d(counts, size)
+    mean = F.adaptive_avg_pool2d(target[:, None] * counts, size) / share.clamp(min=1e-6)
+    return torch.where(share >= 0.5, mean, torch.full_like(mean, IGNORED))
 
 
 def mask_loss(logits: Tensor, target: Tensor, config: LossConfig | None = None) -> Tensor:
@@ -62,17 +69,21 @@ def plain_loss(logits: Tensor, target: Tensor) -> Tensor:
     ----------
     logits : Tensor (B, 1, h, w)
     target : Tensor (B, 1, h, w)
-        Area coverage, 0 to 1.
+        Area coverage, 0 to 1, or `IGNORED`.
 
     Returns
     -------
     Tensor ()
+        Ignored cells have no part in it.
 
     Notes
     -----
     Dice is ``1 - (2 sum p t + 1) / (sum p + sum t + 1)``, as in HQ-SAM.
     """
-    return F.binary_cross_entropy_with_logits(logits, target) + _dice(logits.flatten(1), target.flatten(1))
+    counts = (target >= 0).to(target.dtype)
+    known = target.clamp(min=0)
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, known, weight=counts, reduction="sum") / counts.sum().clamp(min=1)
+    return cross_entropy + _dice(logits.flatten(1), known.flatten(1), counts.flatten(1))
 
 
 def point_loss(logits: Tensor, target: Tensor, config: LossConfig) -> Tensor:
@@ -82,7 +93,7 @@ def point_loss(logits: Tensor, target: Tensor, config: LossConfig) -> Tensor:
     ----------
     logits : Tensor (B, 1, h, w)
     target : Tensor (B, 1, H, W)
-        Coverage, 0 to 1, on a grid of its own.
+        Coverage, 0 to 1, or `IGNORED`, on a grid of its own.
     config : LossConfig
         Of the points.
 
@@ -92,11 +103,14 @@ def point_loss(logits: Tensor, target: Tensor, config: LossConfig) -> Tensor:
     """
     with torch.no_grad():
         points = uncertain_points(logits, config)
-        labels = sample_points(target, points)
+        ignored = sample_points((target < 0).to(target.dtype), points)
+        counts = (ignored < 0.5).to(target.dtype)
+        # Interpolated between the cells that count alone.
+        labels = sample_points(target.clamp(min=0), points) / (1 - ignored).clamp(min=0.5)
     values = sample_points(logits, points)
-    weight = 1 + (config.foreground_weight - 1) * labels
-    cross_entropy = F.binary_cross_entropy_with_logits(values, labels, weight=weight, reduction="none").mean(1).mean()
-    return cross_entropy + _dice(values, labels)
+    weight = (1 + (config.foreground_weight - 1) * labels) * counts
+    losses = F.binary_cross_entropy_with_logits(values, labels, weight=weight, reduction="none")
+    return (losses.sum(1) / counts.sum(1).clamp(min=1)).mean() + _dice(values, labels, counts)
 
 
 def uncertain_points(logits: Tensor, config: LossConfig) -> Tensor:
@@ -116,15 +130,15 @@ def sample_points(grid: Tensor, points: Tensor) -> Tensor:
     return sampled[:, 0, :, 0]
 
 
-def _dice(logits: Tensor, target: Tensor) -> Tensor:
-    """Of logits and targets (B, P)."""
-    p = logits.sigmoid()
-    return (1 - (2 * (p * target).sum(1) + 1) / (p.sum(1) + target.sum(1) + 1)).mean()
+def _dice(logits: Tensor, target: Tensor, counts: Tensor) -> Tensor:
+    """Of logits and targets (B, P), where `counts` is 1 and not 0."""
+    p, t = logits.sigmoid() * counts, target * counts
+    return (1 - (2 * (p * t).sum(1) + 1) / (p.sum(1) + t.sum(1) + 1)).mean()
 
 
 def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
-    """IoU of the masks at logit > 0 and coverage > 0.5, (B,); 1 where both are empty."""
-    a, b = (logits > 0).flatten(1), (target > 0.5).flatten(1)
+    """IoU of the masks at logit > 0 and coverage > 0.5, (B,), without ignored cells; 1 where both are empty."""
+    a, b = ((logits > 0) & (target >= 0)).flatten(1), (target > 0.5).flatten(1)
     union = (a | b).sum(1)
     iou: Tensor = ((a & b).sum(1) + (union == 0)) / union.clamp(min=1)
     return iou

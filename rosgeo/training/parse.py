@@ -163,8 +163,13 @@ def _tuple(kind: Any, value: Any, where: str) -> tuple[Any, ...]:
     element, *rest = get_args(kind)
     if element is DataSource and isinstance(value, str | dict):
         value = [value]
+    if element is str and isinstance(value, str | int) and not isinstance(value, bool):
+        value = [value]
     if not isinstance(value, list | tuple):
         raise ConfigError(f"{where}: expected a list, found {value!r}")
+    if element is str:
+        # A number of a mask needs no quotes.
+        value = [str(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in value]
     if rest and rest[0] is not Ellipsis and len(value) != len(rest) + 1:
         raise ConfigError(f"{where}: expected {len(rest) + 1} values, found {value!r}")
     return tuple(_convert(element, v, where) for v in value)

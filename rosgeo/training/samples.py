@@ -15,6 +15,7 @@ from rosgeo.geometry.windows import CropPolicy, auto_window
 from rosgeo.inference.crops import PADDING_RGB, resample_image
 from rosgeo.labelled.coverage import polygon_coverage
 from rosgeo.labelled.data import LabelledObject, read_crop
+from rosgeo.training.losses import IGNORED
 from rosgeo.training.photometric import blur_picture, jitter_colours, noise_picture
 from rosgeo.types import BoolArray, Float32Array, FloatArray, UInt8Array
 
@@ -113,7 +114,7 @@ class Sample:
     boxes_model : float32 array (K, 4)
         Prompts of the objects in the model frame, the sample's own object first.
     targets : float32 array (K, G, G)
-        Area coverage of the objects on the mask grid, 0 outside the picture.
+        Area coverage of the objects on the mask grid, 0 outside the picture, `IGNORED` where nothing counts.
     """
 
     image: UInt8Array
@@ -207,7 +208,11 @@ def make_sample(
     boxes = _jitter_boxes(boxes, augmentation.box_jitter, input_size, rng)
     grid = (mask_size, mask_size)
     targets = np.stack([polygon_coverage([square.to_cells(r, mask_size) for r in objects[i].rings], grid) for i in chosen])
-    return Sample(image, boxes.astype(np.float32), targets * _resize_valid(valid, mask_size))
+    targets *= _resize_valid(valid, mask_size)
+    if own.ignored:
+        ignored = polygon_coverage([square.to_cells(r, mask_size) for r in own.ignored], grid)
+        targets[:, ignored >= 0.5] = IGNORED
+    return Sample(image, boxes.astype(np.float32), targets)
 
 
 def _place(

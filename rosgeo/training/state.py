@@ -25,6 +25,9 @@ __all__ = ["Position", "RunIdentity", "load_state", "plain_config", "save_state"
 
 logger = logging.getLogger(__name__)
 
+_PATHS = ("path", "masks", "raster", "labels", "area", "ignore", "images", "backbone", "model", "output", "folder")
+"""Keys that hold a path."""
+
 _PLACES = {"output", "folder", "workers", "device", "precision", "validation"}
 """Keys that say where and how a run is done or measured, and not what is learnt."""
 
@@ -95,7 +98,7 @@ def _without_paths(value: Any, key: str = "") -> Any:
         return {k: _without_paths(v, k) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_without_paths(v, key) for v in value]
-    is_path = key in ("path", "masks", "raster", "labels", "backbone", "model", "output", "folder") and isinstance(value, str)
+    is_path = key in _PATHS and isinstance(value, str)
     return Path(value).name if is_path else value
 
 

@@ -12,10 +12,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from rosgeo.errors import RosgeoError
 from rosgeo.labelled.data import LabelledObject, class_weights
 from rosgeo.training.samples import Augmentation, Sample, make_sample
 
 __all__ = ["Batch", "LiveSamples", "ObjectDraw", "live_batches"]
+
+Made = tuple[Tensor, Tensor, Tensor]
 
 _LIVE = 3
 """Keeps the generators of live samples apart from those of the cached stage, whose seeds are [seed, file]."""
@@ -88,7 +91,7 @@ class ObjectDraw:
         )
 
 
-class LiveSamples(Dataset[tuple[Tensor, Tensor, Tensor]]):
+class LiveSamples(Dataset["Made | RosgeoError"]):
     """Endless samples, made when they are asked for.
 
     Parameters
@@ -113,10 +116,17 @@ class LiveSamples(Dataset[tuple[Tensor, Tensor, Tensor]]):
         self._seed = seed
         self._max_objects = max_objects
 
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Image uint8 (3, S, S), boxes float32 (K, 4), targets float32 (K, G, G) of sample `number`."""
+    def __getitem__(self, number: int) -> Made | RosgeoError:
+        """Image uint8 (3, S, S), boxes float32 (K, 4), targets float32 (K, G, G) of sample `number`; or why there is none.
+
+        An error is handed on and not raised: from a worker's process it would come with that process's traceback around it.
+        """
         rng = np.random.default_rng([self._seed, _LIVE, number])
-        sample = self._draw.sample(rng, max_objects=self._max_objects, **self._options)
+        try:
+            sample = self._draw.sample(rng, max_objects=self._max_objects, **self._options)
+        except RosgeoError as error:
+            # Without its cause, which not every process can read.
+            return type(error)(str(error))
         return torch.from_numpy(sample.image), torch.from_numpy(sample.boxes_model), torch.from_numpy(sample.targets)
 
 
@@ -132,12 +142,18 @@ def live_batches(samples: LiveSamples, numbers: Sequence[int], batch_size: int, 
         collate_fn=_collate,
         pin_memory=torch.cuda.is_available(),
     )
-    for image, boxes, target, crop_of in loader:
+    for made in loader:
+        if isinstance(made, RosgeoError):
+            raise made
+        image, boxes, target, crop_of = made
         yield Batch(image, boxes, target, crop_of)
 
 
-def _collate(samples: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Images stacked, objects of all of them one after the other, and the image of each."""
-    images, boxes, targets = zip(*samples, strict=True)
+def _collate(samples: list[Made | RosgeoError]) -> tuple[Tensor, Tensor, Tensor, Tensor] | RosgeoError:
+    """Images stacked, objects of all of them one after the other, and the image of each; the first error where there is one."""
+    error = next((sample for sample in samples if isinstance(sample, RosgeoError)), None)
+    if error is not None:
+        return error
+    images, boxes, targets = zip(*(sample for sample in samples if not isinstance(sample, RosgeoError)), strict=True)
     crop_of = torch.repeat_interleave(torch.tensor([len(b) for b in boxes]))
     return torch.stack(images), torch.cat(boxes), torch.cat(targets), crop_of

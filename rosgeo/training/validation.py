@@ -26,11 +26,12 @@ from rosgeo.types import Crop, ObjectMask
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Token", "Validation", "object_tile", "save_served", "served"]
+__all__ = ["TILE_PX", "Token", "Validation", "object_tile", "save_served", "served"]
 
 Token = Literal["hq", "sam"]
 
-_TILE_PX = 224
+TILE_PX = 224
+"""Side of the picture of an object on a sheet."""
 
 
 class Validation:
@@ -80,8 +81,8 @@ class Validation:
 
 def object_tile(labelled: LabelledObject, crop: Crop, mask: ObjectMask) -> Image:
     """The crop with label and mask, cells of the label as fine as the tile."""
-    rings = [crop.window.px_to_crop(ring) * (_TILE_PX / crop.window.size) for ring in labelled.rings]
-    return overlay(crop.image, polygon_mask(rings, (_TILE_PX, _TILE_PX)), mask.logits > 0, _TILE_PX)
+    rings = [crop.window.px_to_crop(ring) * (TILE_PX / crop.window.size) for ring in labelled.rings]
+    return overlay(crop.image, polygon_mask(rings, (TILE_PX, TILE_PX)), mask.logits > 0, TILE_PX)
 
 
 def served(network: RosSam, token: Token) -> RosSam:

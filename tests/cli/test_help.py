@@ -32,6 +32,7 @@ FIRST = {
     ("video",): ["--output", "--overwrite", "--fps", "--georef", "--model", "--preview"],
     ("evaluate",): ["--labels", "--frame-masks", "--model", "--picture", "--json", "--device"],
     ("train",): ["--set", "--resume"],
+    ("check",): ["--labels", "--frame-masks", "--picture", "--json", "--set"],
     ("compare",): ["--output", "--overwrite", "--iou", "--class-column", "--area", "--json"],
     ("convert", "tracks"): ["--to", "--from", "--overwrite"],
 }

@@ -154,6 +154,9 @@ def test_example_runs_as_printed(example: str, folder: Path, cli: Cli, monkeypat
         assert cli("segment", "scene.tif", "boxes.gpkg", "-o", "roofs.gpkg", "-q").exit_code == 0
     elif arguments[0] == "evaluate":
         gpd.read_file("fields.geojson").to_file("roofs.gpkg")
+    elif arguments[0] == "check":
+        # All of them, so that there are some for each side.
+        gpd.read_file(DEMO / "rio_labels.gpkg").to_file("roofs.gpkg")
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
     run = cli(*arguments)
     assert run.exit_code == 0, run.output

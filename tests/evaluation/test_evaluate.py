@@ -28,6 +28,10 @@ BOXES = {
 }
 
 
+# The labels here are rectangles, so that figures can be computed by hand.
+pytestmark = pytest.mark.filterwarnings("ignore:.*upright rectangles:rosgeo.errors.LabelsWarning")
+
+
 @pytest.fixture
 def coco(tmp_path: Path) -> Path:
     """Two pictures with rectangles as labels."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
-from rosgeo.errors import InputFileNotFoundError, TrainingDataError, UserInputError
+from rosgeo.errors import InputFileNotFoundError, LabelsWarning, TrainingDataError, UserInputError
 from rosgeo.labelled.config import DataConfig, DataSource, SplitConfig
 from rosgeo.labelled.coverage import polygon_mask
 from rosgeo.labelled.data import LabelledObject, read_crop
@@ -65,6 +65,7 @@ def test_a_clip_alone_is_read_as_among_others(video: DataSource) -> None:
     assert len({o.ground for o in alone}) == 1
 
 
+@pytest.mark.filterwarnings("ignore:.*upright rectangles:rosgeo.errors.LabelsWarning")
 @pytest.mark.parametrize("mode", ["L", "P"])
 def test_void_is_no_object_and_grey_levels_are_indices(video: DataSource, mode: str) -> None:
     numbers = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
@@ -74,12 +75,14 @@ def test_void_is_no_object_and_grey_levels_are_indices(video: DataSource, mode: 
         if mode == "P":
             picture.putpalette(list(range(256)) * 3)
         picture.save(mask_file(video, frame=frame))
-    objects, left_out = read_source(one_clip(video))
+    with pytest.warns(LabelsWarning, match="nothing but void"):
+        objects, left_out = read_source(one_clip(video))
     # A frame without an object is a frame without an object; one of nothing but 255 may be a mask of another kind.
     assert left_out == {"masks of nothing but void (255)": 1}
     assert [o.box_px.tolist() for o in objects] == [[10, 10, 30, 20], [60, 60, 70, 70]]
     Image.fromarray(numbers == 1).save(mask_file(video))
-    assert [o.box_px.tolist() for o in read_source(one_clip(video))[0]] == [[10, 10, 30, 20]]
+    with pytest.warns(LabelsWarning, match="nothing but void"):
+        assert [o.box_px.tolist() for o in read_source(one_clip(video))[0]] == [[10, 10, 30, 20]]
 
 
 def test_frames_and_masks_without_each_other_are_counted(video: DataSource) -> None:
@@ -92,7 +95,9 @@ def test_frames_and_masks_without_each_other_are_counted(video: DataSource) -> N
     objects, left_out = read_source(video)
     assert (len(objects), left_out) == (10, {"frames without a mask": 4, "masks without a frame": 5})
     report = read_data(DataConfig(train=(video,))).report[0]
-    assert "10 objects in 5 pictures (object 10); left out: 4 frames without a mask, 5 masks without a frame" in report
+    assert (
+        "10 objects in 5 pictures (object 10); left out: 4 frames without a mask (first: 00001 of clip0), 5 masks without" in report
+    )
 
 
 def test_broken_frames_are_named_in_one_line(tmp_path: Path, video: DataSource) -> None:
@@ -117,7 +122,6 @@ def test_broken_frames_are_named_in_one_line(tmp_path: Path, video: DataSource) 
         (lambda: mask.write_bytes(torn[: data - 1] + b"\0" + torn[data:]), "cannot be read as a mask: broken PNG file"),
         (lambda: frame.write_bytes(torn[:11] + b"\0" + torn[12:]), "cannot be read as a picture: Truncated IHDR"),
         (lambda: frame.write_text("no picture"), "cannot be read as a picture"),
-        (lambda: save(frame, np.ones((HEIGHT, WIDTH), np.uint16)), "more than 8 bits"),
         (
             lambda: save(frame, np.ones((HEIGHT, WIDTH + 1, 3), np.uint8)),
             r"shape \(90, 121\); expected \(90, 120\) as of the frames",
@@ -140,7 +144,7 @@ def test_folders_that_do_not_fit(tmp_path: Path, video: DataSource) -> None:
         (replace(video, masks=str(tmp_path / "no")), InputFileNotFoundError, "no: no such folder; expected the masks of a clip"),
         (replace(video, masks=f"{video.masks}/clip0"), TrainingDataError, "left out: 6 frames without a mask"),
         (replace(video, path=video.masks, masks=video.path), TrainingDataError, "00001.png is of Pillow's mode RGB"),
-        (replace(video, path=f"{video.path}/clip0"), TrainingDataError, "left out: 3 frames without a mask. Expected a folder of"),
+        (replace(video, path=f"{video.path}/clip0"), TrainingDataError, "Expected a folder of pictures a clip"),
     ]
     for source, error, message in cases:
         with pytest.raises(error) as caught:
@@ -159,7 +163,7 @@ def test_a_clip_is_never_on_both_sides_of_a_split_by_file(video: DataSource, tmp
         train, val = ({o.image_path.parent for o in side} for side in (data.train, data.val))
         assert len(train | val) == 7
         assert not train & val
-    with pytest.raises(TrainingDataError, match=r"too few pictures \(a clip is one\)"):
+    with pytest.raises(TrainingDataError, match=r"too few pictures \(a clip is one,"):
         read_data(DataConfig(train=(one_clip(video),), split=SplitConfig(by="file")))
 
 

@@ -55,7 +55,7 @@ def test_defaults_named_in_the_comments_are_the_defaults() -> None:
 
 
 def test_short_and_long_forms_are_the_same() -> None:
-    long = {"data": {"train": [{"kind": "coco", "path": "a"}], "val": ["b"]}, "init": {"backbone": "c.safetensors"}}
+    long = {"data": {"train": [{"kind": "auto", "path": "a"}], "val": ["b"]}, "init": {"backbone": "c.safetensors"}}
     assert build_config(dict(SIMPLE), "x") == build_config(long, "x")
     config = build_config({"data": {"train": "a", "split": {"by": "blocks"}}, "init": {"model": "rosgeo-small"}}, "x")
     assert config.data.train == (DataSource(path="a"),)
@@ -90,7 +90,10 @@ def test_overrides_reach_into_lists_and_leave_stages_out() -> None:
         (("augmentation.flip=1",), "flip: expected bool"),
         (("data.train=[{kind: raster, raster: a.tif}]",), "kind raster needs the key 'labels'"),
         (("data.train=[{kind: coco, path: a, layer: b}]",), "kind coco has no key 'layer'"),
-        (("data.train=[{kind: shapes, path: a}]",), "kind: expected coco, raster, masks, frames, found 'shapes'"),
+        (
+            ("data.train=[{kind: shapes, path: a}]",),
+            "kind: expected auto, coco, raster, masks, frames, yolo, labelme, labelstudio, found 'shapes'",
+        ),
         (("data.train=[{kind: frames, path: a}]",), "kind frames needs the key 'masks'"),
         (("data.train=[{kind: masks, path: a, masks: b}]",), "kind masks has no key 'masks'"),
         (("data.train=[]",), "no training data"),

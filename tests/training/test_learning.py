@@ -11,7 +11,7 @@ import shapely
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rosgeo.errors import ConfigError, TrainingDataError
+from rosgeo.errors import ConfigError, RasterError, TrainingDataError
 from rosgeo.evaluation.scoring import _crops
 from rosgeo.geometry.windows import CropPolicy
 from rosgeo.inference.crops import batch_crops
@@ -291,8 +291,11 @@ def test_class_weights(coco: Path) -> None:
 
 
 def test_unreadable_pictures_are_named(coco: Path) -> None:
-    (coco / "images" / "0.png").write_text("no picture")
     objects = [o for o in read_coco(coco)[0] if o.image_path.name == "0.png"]
-    with pytest.raises(TrainingDataError, match=r"0\.png cannot be read"):
+    (coco / "images" / "0.png").write_text("no picture")
+    (coco / "images" / "2.png").write_text("no picture either")
+    with pytest.raises(TrainingDataError, match=r"0\.png cannot be read .*\(2 pictures cannot be read, also 2\.png\)"):
+        read_coco(coco)
+    with pytest.raises(RasterError, match=r"0\.png is not a raster"):
         make_sample(objects, 0, augmentation=NO_AUGMENTATION, rng=np.random.default_rng(0), input_size=56, mask_size=32)
     assert isinstance(objects[0], LabelledObject)

@@ -377,7 +377,9 @@ def test_shipped_recipes_run(
         data = {"train": [asdict(write_scene(tmp_path, write_raster))], "split": {"by": "blocks", "block_px": 60, "share": 0.3}}
     else:
         write = write_coco if kind == "coco" else write_masks
-        data = {side: [{"kind": kind, "path": str(write(tmp_path / side))}] for side in ("train", "val")}
+        data: dict[str, Any] = {side: [{"kind": kind, "path": str(write(tmp_path / side))}] for side in ("train", "val")}
+        # The same made-up pictures on both sides.
+        data["same_ground"] = True
     changes = [f"output={tmp_path / 'run'}", f"augmentation.low_resolution_px={list(config.augmentation.low_resolution_px)}"]
     changes += ["validation.every=0", "validation.objects=2", "stages.live.workers=0", "stages.live.lora_blocks=2"]
     changes += [f"stages.live.samples={2 * config.stages.live.batch_size}", "stages.live.epochs=null"] if config.stages.live else []

@@ -76,6 +76,7 @@ def corrected_layer(path: Path) -> gpd.GeoDataFrame:
     return layer
 
 
+@pytest.mark.filterwarnings("ignore:.*upright rectangles:rosgeo.errors.LabelsWarning")
 def test_corrections_become_labels(tmp_path: Path) -> None:
     folder = write_frames(tmp_path / "clip", 3)
     done = run(folder, tmp_path / "out.gpkg")

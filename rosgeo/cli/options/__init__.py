@@ -2,6 +2,7 @@
 
 from rosgeo.cli.options.data import (
     FILE,
+    area_option,
     boxes_crs_option,
     class_column_option,
     crs_option,
@@ -10,11 +11,15 @@ from rosgeo.cli.options.data import (
     layer_option,
     output_option,
     overwrite_option,
+    parts_option,
+    picture_option,
     placement_options,
     preview_option,
     reading_options,
     scene_options,
+    set_option,
     track_options,
+    where_option,
     y_axis_option,
 )
 from rosgeo.cli.options.work import (
@@ -31,6 +36,7 @@ from rosgeo.cli.options.work import (
 
 __all__ = [
     "FILE",
+    "area_option",
     "boxes_crs_option",
     "class_column_option",
     "crop_choices",
@@ -44,6 +50,8 @@ __all__ = [
     "outline_options",
     "output_option",
     "overwrite_option",
+    "parts_option",
+    "picture_option",
     "placement_options",
     "preview_option",
     "quiet_option",
@@ -52,6 +60,8 @@ __all__ = [
     "resume_option",
     "run_options",
     "scene_options",
+    "set_option",
     "track_options",
+    "where_option",
     "y_axis_option",
 ]

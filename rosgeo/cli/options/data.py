@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ from rosgeo.cli.help import Decorator, Section, option, together
 
 __all__ = [
     "FILE",
+    "area_option",
     "boxes_crs_option",
     "class_column_option",
     "crs_option",
@@ -19,11 +21,15 @@ __all__ = [
     "nodata_option",
     "output_option",
     "overwrite_option",
+    "parts_option",
+    "picture_option",
     "placement_options",
     "preview_option",
     "reading_options",
     "scene_options",
+    "set_option",
     "track_options",
+    "where_option",
     "y_axis_option",
 ]
 
@@ -67,6 +73,31 @@ def layer_option(file: str) -> Decorator:
 def class_column_option(help: str) -> Decorator:
     """``--class-column``: where the class of an object stands."""
     return option("--class-column", section=Section.BOXES, metavar="NAME", help=help)
+
+
+def where_option(help: str) -> Decorator:
+    """``--where``: which rows of a layer are taken."""
+    return option("--where", section=Section.BOXES, metavar="SQL", help=help)
+
+
+def area_option(help: str) -> Decorator:
+    """``--area``: polygons that bound what is looked at."""
+    return option("--area", section=Section.BOXES, type=FILE, metavar="FILE", help=help)
+
+
+def picture_option(help: str) -> Decorator:
+    """``--picture``: what was found, drawn."""
+    return option("--picture", section=Section.RESULT, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help=help)
+
+
+def parts_option(*choices: str, help: str) -> Decorator:
+    """``--parts`` of an outline or label; the first choice is the default."""
+    return option("--parts", section=Section.OUTLINES, default=choices[0], show_default=True, type=click.Choice(choices), help=help)
+
+
+def set_option(help: str) -> Decorator:
+    """``--set`` of a training configuration."""
+    return option("--set", "overrides", section=Section.RUN, multiple=True, metavar="KEY=VALUE", help=help)
 
 
 def boxes_crs_option(help: str, **settings: Any) -> Decorator:

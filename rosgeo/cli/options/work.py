@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rosgeo.cli.help import Decorator, Section, option, together
-from rosgeo.cli.options.data import FILE
+from rosgeo.cli.options.data import FILE, parts_option
 
 if TYPE_CHECKING:
     from rosgeo.geometry.windows import CropPolicy
@@ -54,14 +54,7 @@ outline_options = together(
         help="Tolerance in pixels; 0 keeps every vertex. Pixel outlines that share edges keep them shared, from 0.7 on.",
     ),
     option("--orthogonal", section=Section.OUTLINES, is_flag=True, help="Right angles, for buildings."),
-    option(
-        "--parts",
-        section=Section.OUTLINES,
-        default="all",
-        show_default=True,
-        type=click.Choice(["all", "largest"]),
-        help="Which parts of a mask are kept, of those that touch the box.",
-    ),
+    parts_option("all", "largest", help="Which parts of a mask are kept, of those that touch the box."),
     option(
         "--min-area",
         section=Section.OUTLINES,
