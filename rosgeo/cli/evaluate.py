@@ -92,7 +92,7 @@ def evaluate_command(
     """Score a model on DATA: each labelled object is segmented from its own box.
 
     DATA is a folder of pictures with labels as the usual tools lay them out (COCO, YOLO, LabelMe, Label Studio, DAVIS, the ROS-SAM
-    reference), its label file, a raster with --labels, or a folder of video frames with --frame-masks. rosgeo check says what is read.
+    reference), its label file, a raster with --labels, or video frames with --frame-masks. rosgeo check says what is read.
 
     \b
     rosgeo evaluate data/val
