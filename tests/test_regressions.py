@@ -127,7 +127,7 @@ def test_the_all_outside_warning_names_the_crs_given_for_the_boxes(
     write_raster: WriteRaster, ellipse_segmenter: EllipseSegmenter
 ) -> None:
     layer = px_boxes([(10, 10, 60, 50)], Affine(1, 0, 0, 0, 1, 0), None)
-    with pytest.warns(rosgeo.errors.NoOverlapWarning, match=r"EPSG:3857.*Check the CRS"):
+    with pytest.warns(rosgeo.errors.NoOverlapWarning, match=r"the GeoDataFrame spans .* \(EPSG:3857"):
         segment_run(write_raster(), layer, SegmentOptions(boxes_crs="EPSG:3857"), segmenter=ellipse_segmenter)  # type: ignore[arg-type]
 
 

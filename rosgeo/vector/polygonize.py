@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
 
@@ -25,6 +26,10 @@ __all__ = ["OutlineOptions", "geodesic_area_m2", "map_precision", "mask_to_polyg
 AnyPolygon: TypeAlias = Polygon | MultiPolygon
 
 _ORTHOGONAL_LEAST_PX = 1.0
+
+_TRACING = threading.Lock()
+"""One tracing at a time: rasterio silences a warning by the filters of the process (`warnings.catch_warnings`), which threads that do so at
+once put back in the wrong order; the warning then comes, and is an error where somebody asked for that."""
 
 
 @dataclass(frozen=True)
@@ -140,11 +145,10 @@ def _pixel_outline(logits: Float32Array, window: CropWindow) -> Any:
     means = logits.reshape(cells, step, cells, step).mean(axis=(1, 3))
     inside = (means > 0).astype(np.uint8)
     scale = window.size / cells
-    # A transform that is the identity makes rasterio warn of a raster without georeferencing, and this runs in threads, where a filter of
-    # warnings that somebody else sets makes an error of it. So cells are counted from 1 here.
-    shapes = rasterio.features.shapes(inside, mask=inside.astype(bool), connectivity=4, transform=Affine.translation(1, 1))
-    cells_from_1 = shapely.union_all([shapely.geometry.shape(geometry) for geometry, _ in shapes])
-    return shapely.transform(cells_from_1, lambda points: (points - 1) * scale + (window.col_off, window.row_off))
+    transform = Affine(scale, 0, window.col_off, 0, scale, window.row_off)
+    with _TRACING:
+        shapes = list(rasterio.features.shapes(inside, mask=inside.astype(bool), connectivity=4, transform=transform))
+    return shapely.union_all([shapely.geometry.shape(geometry) for geometry, _ in shapes])
 
 
 def _polygons(geometry: Any) -> list[Polygon]:

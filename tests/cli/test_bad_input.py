@@ -249,7 +249,7 @@ def test_device_that_is_not_there(site: Site, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_arguments_that_are_missing_or_too_many(site: Site) -> None:
-    site.refuse("scene.tif", words=("BOXES",))
+    site.refuse("scene.tif", words=("Missing argument",))
     site.refuse("scene.tif", "boxes.gpkg", "third.gpkg", words=("boxes.gpkg is not a raster",))
 
 

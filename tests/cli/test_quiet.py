@@ -73,7 +73,7 @@ def run(site: Site, tiny_model: Path, tiny_config: ModelConfig, monkeypatch: pyt
             write_frames(site.folder / "img1", 4, first=1)
             rows = [f"{frame},{track},{4 + 20 * track},5,14,12,1,1,1.0\n" for frame in range(1, 5) for track in (1, 2)]
             (site.folder / "tracks.txt").write_text("".join(rows))
-        elif path in (("train",), ("evaluate",)):
+        elif path in (("train",), ("evaluate",), ("check",)):
             write_coco(site.folder / "coco")
         if path == ("train",):
             config = replace(tiny_run(site.folder, site.folder / "coco", tiny_config), output="by_command")
@@ -129,7 +129,9 @@ def test_errors_are_printed_all_the_same(path: Names, run: Callable[..., Result]
         ("qgis", "install"): "--profile nowhere",
         ("demo",): "scene.tif",
     }
+    # What check is asked is whether something would be refused.
+    code, word = (1, "Refused: ") if path == ("check",) else (2, "Error: ")
     said = run(path, wrong[path], "-q")
-    assert said.exit_code == 2, said.output
+    assert said.exit_code == code, said.output
     assert said.stdout == ""
-    assert said.stderr.startswith("Error: ")
+    assert said.stderr.startswith(word)

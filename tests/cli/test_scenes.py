@@ -111,16 +111,16 @@ def test_evaluate_and_training_data_take_nodata(site: Site, write_raster: WriteR
     assert run.exit_code == 0, run.output
     refused = site.cli("evaluate", site.folder, "--nodata", "-9999", "--model", site.model)
     assert refused.exit_code == 2
-    assert "of a raster with --labels" in refused.output
+    assert "--nodata goes with --labels on a raster" in refused.output
     source = DataSource(kind="raster", raster=scene, labels="boxes.gpkg", nodata=-9999)
     (labelled,), _ = read_source(source)
     image, valid = read_crop(labelled, CropWindow(0, 0, 40))
     assert not valid[:8].any()
     assert valid[8:].all()
     assert image[:, 8:].std() > 50
-    (unnamed,), _ = read_source(DataSource(kind="raster", raster=scene, labels="boxes.gpkg"))
     with pytest.warns(PixelsWarning, match="-9999"):
-        found, there = read_crop(unnamed, CropWindow(0, 0, 40))
+        (unnamed,), _ = read_source(DataSource(kind="raster", raster=scene, labels="boxes.gpkg"))
+    found, there = read_crop(unnamed, CropWindow(0, 0, 40))
     np.testing.assert_array_equal(found, image)
     np.testing.assert_array_equal(there, valid)
 

@@ -37,6 +37,7 @@ def elsewhere(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     return frame.set_geometry(frame.geometry.translate(xoff=-360))
 
 
+@pytest.mark.filterwarnings("ignore::rosgeo.errors.LabelsWarning")
 def test_labels(scene: Path, tmp_path: Path) -> None:
     pyogrio.write_dataframe(elsewhere(plain_boxes("past 180")), tmp_path / "labels.gpkg")
     objects, lost = read_labels(DataSource(kind="raster", raster=str(scene), labels=str(tmp_path / "labels.gpkg")))

@@ -312,6 +312,7 @@ def test_an_array_with_coordinates_of_a_map_is_no_picture(write_raster: WriteRas
 
 
 @pytest.mark.filterwarnings("ignore:'crs' was not provided")
+@pytest.mark.filterwarnings("ignore::rosgeo.errors.LabelsWarning")
 def test_labels_either_way(png: Path, tmp_path: Path) -> None:
     shapes = gpd.GeoDataFrame(geometry=[shapely.Polygon(s) for s in SHAPES])
     shapes.to_file(tmp_path / "down.gpkg")

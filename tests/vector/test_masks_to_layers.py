@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import geopandas as gpd
@@ -90,10 +91,12 @@ def test_pixel_outline_of_a_square_is_exact(cells: int) -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_crop_in_the_corner_of_a_raster_warns_of_nothing() -> None:
-    """Its cells are those of the raster: rasterio took the identity for a raster without georeferencing."""
-    polygon = outline(mask_of(rectangle(11, 7, 23, 31), window=CropWindow(0, 0, 40)), outline="pixel")
-    assert polygon.equals(shapely.box(11, 7, 23, 31))
+def test_tracing_in_several_threads_warns_of_nothing() -> None:
+    """In the corner of a raster, whose cells rasterio takes for a raster without georeferencing."""
+    mask = mask_of(rectangle(11, 7, 23, 31), window=CropWindow(0, 0, 40))
+    with ThreadPoolExecutor(4) as pool:
+        polygons = list(pool.map(lambda _: outline(mask, outline="pixel"), range(200)))
+    assert all(polygon.equals(shapely.box(11, 7, 23, 31)) for polygon in polygons)
 
 
 def test_cells_finer_or_coarser_than_pixels() -> None:
