@@ -157,8 +157,8 @@ def _lines(path: Path, picture: LabelledPicture, names: dict[int, str]) -> Itera
             continue
         where = f"line {i} of {path.name}"
         try:
-            number, values = int(float(words[0])), np.array(words[1:], dtype=np.float64)
-        except ValueError:
+            number, values = _class_number(words[0]), np.array(words[1:], dtype=np.float64)
+        except (ValueError, OverflowError):
             raise TrainingDataError(f"{path}: line {i} holds other than numbers; expected: class x1 y1 x2 y2 ...") from None
         category = names.get(number, str(number))
         if names and number not in names:
@@ -169,6 +169,14 @@ def _lines(path: Path, picture: LabelledPicture, names: dict[int, str]) -> Itera
             yield Candidate(where, picture, category=category, reason="without an outline (not pairs of x and y)")
         else:
             yield _outline(where, picture, category, values.reshape(-1, 2))
+
+
+def _class_number(word: str) -> int:
+    """A class's number, which some write as 1.0."""
+    value = float(word)
+    if not value.is_integer():
+        raise ValueError(f"{word} is no whole number")
+    return int(value)
 
 
 def _outline(where: str, picture: LabelledPicture, category: str, points: np.ndarray) -> Candidate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -201,6 +202,10 @@ WAYS: list[Any] = [
     "10.0,10.0;40,10;40,30;10,30",
     "POLYGON ((10 10, 40 10, 40 30, 10 30, 10 10))",
     str(BOX.tolist()),
+    [[str(v) for v in BOX.ravel()]],
+    [[*p, 7.5] for p in BOX.tolist()],
+    {"type": "Feature", "properties": {}, "geometry": {"type": "Polygon", "coordinates": [BOX.tolist()]}},
+    {"type": "GeometryCollection", "geometries": [{"type": "Polygon", "coordinates": [BOX.tolist()]}]},
 ]
 
 
@@ -405,6 +410,22 @@ def test_broken_json_is_one_line_that_names_the_place(
         read_labelled(DataSource(path=str(write_json(tmp_path / "instances.json", content))))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["bbox", "area", "size", "segmentation"])
+def test_numbers_beyond_any_float_are_no_traceback(place: str, tmp_path: Path) -> None:
+    save_picture(tmp_path / "images" / "p.png")
+    content = coco("p.png")
+    huge = 10**400
+    changed = {"bbox": [huge] * 4, "area": huge, "segmentation": [[huge, 1, 2, 3, 4, 5]]}
+    if place == "size":
+        content["images"][0]["width"] = huge
+    else:
+        content["annotations"][0][place] = changed[place]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LabelsWarning)
+        labels = read_labelled(DataSource(path=str(write_json(tmp_path / "instances.json", content))))
+    assert labels.report.counts() == ({"with coordinates that are no numbers": 1} if place == "segmentation" else {})
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "latin-1"])

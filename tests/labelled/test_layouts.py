@@ -142,6 +142,10 @@ def test_subsets_of_yolo(tmp_path: Path) -> None:
     (tmp_path / "valid" / "labels" / "q.txt").write_text(f"7 {outline}\n")
     with pytest.raises(TrainingDataError, match=r"q\.txt: line 1 has the class 7, which data.yaml does not name"):
         read_labelled(DataSource(path=str(tmp_path), subset="val"))
+    for wrong in ("0.5", "1e400", "nan"):
+        (tmp_path / "valid" / "labels" / "q.txt").write_text(f"{wrong} {outline}\n")
+        with pytest.raises(TrainingDataError, match=r"q\.txt: line 1 holds other than numbers"):
+            read_labelled(DataSource(path=str(tmp_path), subset="val"))
 
 
 def test_shapes_of_labelme(tmp_path: Path) -> None:
