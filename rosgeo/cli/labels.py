@@ -92,7 +92,8 @@ def label_source(data: Path, choices: dict[str, Any]) -> DataSource:
     common = {key: choices.pop(key) for key in ("bands", "stretch", "parts", "ignore")}
     if labels is not None and masks is not None:
         raise click.UsageError("--labels are of a raster and --frame-masks of video frames; expected one of them")
-    wrong = [key for key, value in (of_folder if labels or masks else of_raster).items() if value not in (None, "", ())]
+    misplaced = of_folder if labels or masks else {**of_raster, "y_axis": None if y_axis == "auto" else y_axis}
+    wrong = [key for key, value in misplaced.items() if value not in (None, "", ())]
     if wrong:
         kind = "a folder of pictures" if labels or masks else "--labels on a raster"
         raise click.UsageError(f"--{wrong[0].replace('_', '-')} goes with {kind}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,19 @@ def test_a_number_raster_that_holds_none_is_refused(tmp_path: Path) -> None:
     for labels, message in ((soft, "no numbers of objects"), (scene, "3 bands of colours; expected one band")):
         with pytest.raises(ValueError, match=message):
             read_labelled(DataSource(kind="raster", raster=str(scene), labels=str(labels)))
+
+
+def test_numbers_that_are_no_objects(tmp_path: Path) -> None:
+    from tests.label_site import write_scene
+
+    numbers = np.where(masks()[0], 1, np.where(masks()[1], 2, -9999)).astype(np.float32)
+    scene, path = write_scene(tmp_path / "s.tif"), write_scene(tmp_path / "n.tif", numbers[None])
+    source = DataSource(kind="raster", raster=str(scene), labels=str(path))
+    with pytest.raises(TrainingDataError, match="the number -9999, which is below 0 and no object"):
+        read_labelled(source)
+    assert len(read_labelled(replace(source, ignore=("-9999",))).objects) == 2
+    write_scene(path, np.where(numbers < 0, np.nan, numbers)[None])
+    assert len(read_labelled(source).objects) == 2
 
 
 def test_classes_of_a_raster_are_split_into_their_parts(tmp_path: Path) -> None:
