@@ -130,6 +130,13 @@ def test_outlines_that_miss_their_boxes_are_refused(change: Callable[[np.ndarray
         admitted(*wrong)
 
 
+def test_boxes_of_corners_are_known_though_some_fit_by_chance() -> None:
+    # The first one's corners are also a loose box of x, y, width and height around its outline.
+    labels = admitted(claimed([10, 8, 40, 28], moved(0, -2)[:3]), claimed([60, 50, 90, 70], moved(50, 40)[:3]))
+    assert len(labels.objects) == 2
+    assert [f.what for f in labels.report.changed] == ["with a box that is written as x_min, y_min, x_max, y_max"]
+
+
 def test_one_outline_that_misses_its_box_is_left_out() -> None:
     labels = admitted(*[claimed([10, 10, 30, 20])] * 3, claimed([70, 50, 30, 20]))
     assert labels.report.counts() == {"whose box misses its outline": 1}
@@ -410,6 +417,14 @@ def test_broken_json_is_one_line_that_names_the_place(
         read_labelled(DataSource(path=str(write_json(tmp_path / "instances.json", content))))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_labels_beyond_the_size_that_their_file_gives_are_refused(tmp_path: Path) -> None:
+    save_picture(tmp_path / "images" / "p.png")
+    content = coco("p.png")
+    content["images"][0].update(width=WIDTH // 2, height=HEIGHT // 2)
+    with pytest.raises(TrainingDataError, match=r"2 of 2 labels reach beyond the size .*annotation 1 on p\.png, 120 x 90 px"):
+        read_labelled(DataSource(path=str(write_json(tmp_path / "instances.json", content))))
 
 
 @pytest.mark.parametrize("place", ["bbox", "area", "size", "segmentation"])

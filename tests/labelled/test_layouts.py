@@ -165,6 +165,39 @@ def test_shapes_of_labelme(tmp_path: Path) -> None:
     np.testing.assert_allclose(labels.objects[2].box_px, [70, 70, 90, 80])
 
 
+@pytest.mark.parametrize("kind", ["ellipse", "cuboid", "linear", 5])
+def test_a_shape_that_labelme_does_not_have_is_no_polygon(kind: Any, tmp_path: Path) -> None:
+    odd = {"label": "c", "shape_type": kind, "points": [[60, 20], [60, 30], [70, 30]]}
+    with pytest.warns(LabelsWarning, match=f"1 of 3 labels are left out: 1 with points that are not understood .*the shape {kind}"):
+        labels = read_labelled(write_labelme(tmp_path, [*labelme_shapes(), odd]))
+    assert len(labels.objects) == 2
+
+
+def test_a_region_of_label_studio_is_one_object_of_its_label(tmp_path: Path) -> None:
+    save_picture(tmp_path / "images" / "p.jpg")
+    shapes = [(ring / (WIDTH, HEIGHT) * 100).tolist() for ring in rings()]
+    results = [
+        {"id": "r0", "type": "polygon", "value": {"points": shapes[0]}},
+        {"id": "r0", "type": "labels", "value": {"points": shapes[0], "labels": ["tank"]}},
+        {"id": "r1", "type": "labels", "value": {"points": shapes[1], "labels": ["roof"]}},
+        {"id": "r1", "type": "polygon", "value": {"points": shapes[1]}},
+    ]
+    labels = read_labelled(DataSource(path=str(write_json(tmp_path / "e.json", label_studio_task(results)))))
+    assert [o.category for o in labels.objects[-2:]] == ["tank", "roof"]
+    assert labels.report.suspicious == ()
+
+
+def test_a_set_of_yolo_that_is_not_whole(tmp_path: Path) -> None:
+    source = LAYOUTS["yolo"].write(tmp_path)
+    (labels,) = (path for path in tmp_path.rglob("*.txt") if path.parent.name == "labels")
+    shutil.copy(labels, labels.with_name("gone.txt"))
+    with pytest.warns(LabelsWarning, match=r"1 label files without a picture \(first: gone\.txt\)"):
+        assert len(read_labelled(source).objects) == 2
+    (tmp_path / "data.yaml").write_bytes("names: [caf\u00e9]\ntrain: images\n".encode("latin-1"))
+    with pytest.raises(TrainingDataError, match=r"data\.yaml cannot be read; expected YAML in UTF-8"):
+        read_labelled(replace(source, kind="yolo"))
+
+
 def test_values_of_label_studio(tmp_path: Path) -> None:
     save_picture(tmp_path / "images" / "p.jpg")
     results = [
