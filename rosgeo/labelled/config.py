@@ -118,7 +118,7 @@ class SplitConfig:
     by : {"file", "column", "blocks"}
         ``file``: whole pictures; rasters that show common ground count as one, and so do the frames of a clip. ``column``: all objects
         with one value of `column` lie on one side; ``train`` and ``val`` (``valid``, ``validation``, ``dev``) are taken at their word, and
-        beside them ``test`` and nothing are on neither side. ``blocks``: squares of
+        ``test`` is on neither side, as is what has no value. ``blocks``: squares of
         `block_px` of each picture, of a clip in all its frames; objects on a seam are left out, and training crops do not show the ground
         of validation blocks.
     share : float

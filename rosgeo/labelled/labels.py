@@ -136,7 +136,6 @@ def _is_numbers(labels: str) -> bool:
 
 def _rows(source: DataSource, column: str | None) -> _Table:
     """The rows of a layer."""
-    from rosgeo.vector.layers.columns import ROW_IDS
     from rosgeo.vector.layers.read import read_polygons
 
     found, layer = read_polygons(source.labels, layer=source.layer, where=source.where, crs=source.labels_crs, what="labels")
@@ -146,7 +145,7 @@ def _rows(source: DataSource, column: str | None) -> _Table:
     frame, unwanted = _wanted(found, source)
     for name in (source.class_column, column):
         if name is not None and name not in frame.columns:
-            columns = ", ".join(str(c) for c in frame.columns if c not in (frame.geometry.name, ROW_IDS))
+            columns = ", ".join(str(c) for c in frame.columns if c != frame.geometry.name)
             raise OptionError(f"{source.labels} has no column {name!r}; it has: {columns or 'none'}")
     classes = ["object"] * len(frame) if source.class_column is None else list(frame[source.class_column])
     groups = [""] * len(frame) if column is None else list(frame[column])

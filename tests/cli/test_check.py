@@ -80,7 +80,7 @@ def test_what_is_wrong_with_a_raster_is_said_in_the_words_of_labels(cli: Cli, tm
     run = cli("check", tmp_path / "run.yaml", "--class-column", "c")
     assert run.exit_code == 2
     assert "as in --set data.train.0.class_column=VALUE" in run.output
-    assert "has no column 'C'; it has: n\n" in cli("check", scene, "--labels", layer, "--class-column", "C").output
+    assert "has no column 'C'; it has: n, boxes_fid\n" in cli("check", scene, "--labels", layer, "--class-column", "C").output
 
 
 def test_all_that_a_folder_holds_is_checked(cli: Cli, tmp_path: Path) -> None:

@@ -419,6 +419,16 @@ def test_broken_json_is_one_line_that_names_the_place(
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_to_be_ignored_and_is_not_there_is_said(tmp_path: Path) -> None:
+    save_picture(tmp_path / "images" / "p.png")
+    path = write_json(tmp_path / "instances.json", coco("p.png"))
+    with pytest.warns(LabelsWarning, match="no label is of the class 'Roof', which is to be ignored; there are "):
+        assert len(read_labelled(DataSource(path=str(path), ignore=("Roof",))).objects) == 2
+    layer = write_layer(tmp_path / "l.gpkg", [on_map(shapely.box(0, 0, 9, 9))])
+    with pytest.raises(OptionError, match=r"l\.gpkg is a layer of polygons to ignore, which goes with a raster"):
+        read_labelled(DataSource(path=str(path), ignore=(str(layer),)))
+
+
 def test_labels_beyond_the_size_that_their_file_gives_are_refused(tmp_path: Path) -> None:
     save_picture(tmp_path / "images" / "p.png")
     content = coco("p.png")
