@@ -11,11 +11,11 @@ __all__ = ["DataConfig", "DataSource", "SplitConfig"]
 
 Kind = Literal["auto", "coco", "raster", "masks", "frames", "yolo", "labelme", "labelstudio"]
 
-_OF_ALL = {"bands", "stretch", "parts", "ignore"}
+_OF_ALL = {"bands", "stretch", "nodata", "parts", "ignore"}
 _KEYS_OF_KIND = {
     "auto": {"path", "annotations", "images", "subset"},
     "coco": {"path", "annotations", "images"},
-    "raster": {"raster", "labels", "layer", "where", "class_column", "labels_crs", "y_axis", "area", "nodata", "dem", "height"},
+    "raster": {"raster", "labels", "layer", "where", "class_column", "labels_crs", "y_axis", "area", "dem", "height"},
     "masks": {"path"},
     "frames": {"path", "masks"},
     "yolo": {"path", "subset"},
@@ -61,7 +61,7 @@ class DataSource:
     stretch : str
         As ``rosgeo segment --stretch``.
     nodata, dem, height : float or str, str, float; or None
-        As ``rosgeo segment --nodata``, ``--dem`` and ``--height``.
+        As ``rosgeo segment --nodata``, ``--dem`` and ``--height``; the latter two of a raster.
     parts : {"keep", "split"}
         Whether the parts of a label are one object, or each is one. Where they are split, numbers of masks are classes.
     ignore : tuple of str

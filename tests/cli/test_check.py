@@ -62,7 +62,7 @@ def test_what_would_be_refused_ends_with_1(cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["check", "evaluate"])
-@pytest.mark.parametrize("option", [("--nodata", "7"), ("--height", "3"), ("--y-axis", "up"), ("--area", "a.gpkg")], ids=str)
+@pytest.mark.parametrize("option", [("--dem", "d.tif"), ("--height", "3"), ("--y-axis", "up"), ("--area", "a.gpkg")], ids=str)
 def test_an_option_of_rasters_is_refused_beside_a_folder(command: str, option: tuple[str, str], cli: Cli, tmp_path: Path) -> None:
     run = cli(command, write_coco(tmp_path / "set"), *option)
     assert run.exit_code == 2
