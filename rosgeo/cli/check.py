@@ -75,6 +75,7 @@ def check_command(
         --set data.train.0.labels=roofs.gpkg
     """  # noqa: D301 - the \\b is click's own mark, a backspace
     if _is_configuration(data):
+        _refuse_options(choices)
         checked = _check_configuration(data, overrides)
     elif overrides:
         raise click.UsageError("--set changes a training configuration, and DATA is none")
@@ -103,6 +104,18 @@ def _is_configuration(data: Path) -> bool:
     from rosgeo.labelled.yolo import yolo_file
 
     return data.suffix.lower() in (".yaml", ".yml") and data.is_file() and yolo_file(data) is None
+
+
+def _refuse_options(choices: dict[str, Any]) -> None:
+    """Options of the data beside a configuration, which names all of it, would change nothing."""
+    context = click.get_current_context()
+    given = [name for name in choices if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
+    if given:
+        key = given[0]
+        raise click.UsageError(
+            f"--{key.replace('_', '-')}: DATA is a training configuration, which names its data; change a key with --set, as in "
+            f"--set data.train.0.{key}=VALUE"
+        )
 
 
 def _sources(source: DataSource) -> list[DataSource]:

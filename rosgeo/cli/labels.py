@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["label_options", "label_source"]
 
-_RASTER_KEYS = ("layer", "where", "class_column", "labels_crs", "area", "nodata", "dem", "height")
+_RASTER_KEYS = ("layer", "where", "class_column", "labels_crs", "area", "dem", "height")
 
 label_options = together(
     option(
@@ -89,10 +89,11 @@ def label_source(data: Path, choices: dict[str, Any]) -> DataSource:
     of_raster = {key: choices.pop(key) for key in _RASTER_KEYS}
     y_axis = choices.pop("y_axis")
     of_folder = {key: choices.pop(key) for key in ("annotations", "images", "subset")}
-    common = {key: choices.pop(key) for key in ("bands", "stretch", "parts", "ignore")}
+    common = {key: choices.pop(key) for key in ("bands", "stretch", "nodata", "parts", "ignore")}
     if labels is not None and masks is not None:
         raise click.UsageError("--labels are of a raster and --frame-masks of video frames; expected one of them")
-    wrong = [key for key, value in (of_folder if labels or masks else of_raster).items() if value not in (None, "", ())]
+    misplaced = of_folder if labels or masks else {**of_raster, "y_axis": None if y_axis == "auto" else y_axis}
+    wrong = [key for key, value in misplaced.items() if value not in (None, "", ())]
     if wrong:
         kind = "a folder of pictures" if labels or masks else "--labels on a raster"
         raise click.UsageError(f"--{wrong[0].replace('_', '-')} goes with {kind}")

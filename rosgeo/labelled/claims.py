@@ -100,11 +100,13 @@ def agreed(read: Read) -> tuple[tuple[Candidate, ...], list[tuple[str, str]]]:
     tested = [(i, c, box) for i, c in enumerate(candidates) if _is_usable(c) and (box := c.claims.box) is not None]
     told = {i: (xyxy_of(c.claims), envelope_of(c.rings)) for i, c, _ in tested}
     misses = [i for i, (box, outline) in told.items() if box is not None and not _agree(outline, box)]
-    if len(misses) * 2 > len(tested):
-        reading = _box_reading([c for _, c, _ in tested])
-        if reading is None:
-            raise TrainingDataError(_refusal(read, [c for _, c, _ in tested], candidates[misses[0]]))
-        return candidates, [*changed, *((f"with a box that is written as {reading}", c.name) for _, c, _ in tested)]
+    reading, others = _box_reading([c for _, c, _ in tested]) if misses else (None, [])
+    # Among few objects near the first corner, a box of another form may lie on its outline by chance.
+    if reading is not None and len(others) < len(misses):
+        changed += [(f"with a box that is written as {reading}", c.name) for _, c, _ in tested]
+        misses = [tested[i][0] for i in others]
+    elif len(misses) * 2 > len(tested):
+        raise TrainingDataError(_refusal(read, [c for _, c, _ in tested], candidates[misses[0]]))
     missing = set(misses)
     return tuple(replace(c, reason=_MISSES) if i in missing else c for i, c in enumerate(candidates)), changed
 
@@ -154,19 +156,20 @@ def _size(candidate: Candidate) -> FloatArray:
     return np.array([candidate.picture.width, candidate.picture.height], dtype=np.float64)
 
 
-def _box_reading(candidates: Sequence[Candidate]) -> str | None:
-    """What boxes of x, y, width, height are in its place, where that explains nearly all of them."""
+def _box_reading(candidates: Sequence[Candidate]) -> tuple[str | None, list[int]]:
+    """What boxes of x, y, width, height are in its place, where that explains nearly all of them, and which it does not explain."""
     if candidates[0].claims.form != "xywh":
-        return None
+        return None, []
     for name, reading in _BOX_READINGS.items():
-        good = 0
-        for c in candidates:
+        others = []
+        for i, c in enumerate(candidates):
             assert c.claims.box is not None
             box = reading(c.claims.box, np.tile(_size(c), 2))
-            good += bool((box[2:] > box[:2]).all()) and _agree(envelope_of(c.rings), box)
-        if good >= _MOST * len(candidates):
-            return name
-    return None
+            if not ((box[2:] > box[:2]).all() and _agree(envelope_of(c.rings), box)):
+                others.append(i)
+        if len(candidates) - len(others) >= _MOST * len(candidates):
+            return name, others
+    return None, []
 
 
 def _refusal(read: Read, candidates: Sequence[Candidate], first: Candidate) -> str:

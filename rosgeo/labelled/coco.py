@@ -18,7 +18,7 @@ from rosgeo.labelled.find_pictures import BY_BASE_NAME, PictureFinder, fit_pictu
 from rosgeo.labelled.gate import admit_and_warn
 from rosgeo.labelled.json_files import entries_of, id_of, read_json, size_of
 from rosgeo.labelled.layouts import coco_file, coco_places
-from rosgeo.labelled.outlines import mask_path
+from rosgeo.labelled.outlines import envelope_of, mask_path
 from rosgeo.labelled.pictures import read_headers
 from rosgeo.labelled.polygons import rings_from
 from rosgeo.types import FloatArray
@@ -26,6 +26,9 @@ from rosgeo.types import FloatArray
 __all__ = ["coco_candidates", "read_coco"]
 
 CROWD = "crowd"
+_SLACK_PX, _MUCH = 2.0, 0.1
+"""How far, and what share of, outlines may pass their picture's edge through rounding or carelessness alone."""
+
 _BY_ROWS = "with an RLE that runs along rows, read so"
 
 
@@ -84,6 +87,7 @@ def coco_candidates(source: DataSource, column: str | None = None) -> Read:
             group=_group_of(images[key], column, f"{path}: {name}"),
         )
         candidates.append(_outlined(candidate, entry, size_of(images[key]) or picture.shape, scale, f"{path}: {name}"))
+    _refuse_wrong_size(path, [(c, pictures[key][1]) for c, key in zip(candidates, keys, strict=True)])
     crowds = [(CROWD, c.name) for c in candidates if c.ignored]
     return Read(source.name, tuple(candidates), tuple(crowds), tuple(changed), frozenset({CROWD}))
 
@@ -182,6 +186,23 @@ def _clips(images: dict[Any, dict[str, Any]], pictures: dict[Any, Path]) -> dict
     for key, folder in folders.items():
         in_folder.setdefault(folder, set()).add(str(videos[key]))
     return {key: str(folder if len(in_folder[folder]) == 1 else folder / f"video {videos[key]}") for key, folder in folders.items()}
+
+
+def _refuse_wrong_size(path: Path, scaled: Sequence[tuple[Candidate, Scale]]) -> None:
+    """Raise where labels that would be scaled up lie on their picture as they are, and not on one of the size that the file gives."""
+    up = [(c, np.array(scale)) for c, scale in scaled if max(scale) > 1 and c.rings]
+    beyond = []
+    for c, factor in up:
+        limit = np.array([c.picture.width, c.picture.height])
+        furthest = envelope_of(c.rings)[2:]
+        if (furthest > limit + _SLACK_PX * factor).any() and (furthest / factor <= limit + _SLACK_PX).all():
+            beyond.append(c)
+    if len(beyond) > _MUCH * len(up):
+        height, width = beyond[0].picture.shape
+        raise TrainingDataError(
+            f"{path}: {len(beyond)} of {len(up)} labels reach beyond the size that the file gives their pictures, and lie on the pictures "
+            f"as they are (first: {beyond[0].name} on {beyond[0].picture.path.name}, {width} x {height} px); mend width and height there"
+        )
 
 
 def _outlined(candidate: Candidate, entry: dict[str, Any], shape: tuple[int, int], scale: Scale, where: str) -> Candidate:

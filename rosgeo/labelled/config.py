@@ -11,11 +11,11 @@ __all__ = ["DataConfig", "DataSource", "SplitConfig"]
 
 Kind = Literal["auto", "coco", "raster", "masks", "frames", "yolo", "labelme", "labelstudio"]
 
-_OF_ALL = {"bands", "stretch", "parts", "ignore"}
+_OF_ALL = {"bands", "stretch", "nodata", "parts", "ignore"}
 _KEYS_OF_KIND = {
     "auto": {"path", "annotations", "images", "subset"},
     "coco": {"path", "annotations", "images"},
-    "raster": {"raster", "labels", "layer", "where", "class_column", "labels_crs", "y_axis", "area", "nodata", "dem", "height"},
+    "raster": {"raster", "labels", "layer", "where", "class_column", "labels_crs", "y_axis", "area", "dem", "height"},
     "masks": {"path"},
     "frames": {"path", "masks"},
     "yolo": {"path", "subset"},
@@ -61,7 +61,7 @@ class DataSource:
     stretch : str
         As ``rosgeo segment --stretch``.
     nodata, dem, height : float or str, str, float; or None
-        As ``rosgeo segment --nodata``, ``--dem`` and ``--height``.
+        As ``rosgeo segment --nodata``, ``--dem`` and ``--height``; the latter two of a raster.
     parts : {"keep", "split"}
         Whether the parts of a label are one object, or each is one. Where they are split, numbers of masks are classes.
     ignore : tuple of str
@@ -118,7 +118,7 @@ class SplitConfig:
     by : {"file", "column", "blocks"}
         ``file``: whole pictures; rasters that show common ground count as one, and so do the frames of a clip. ``column``: all objects
         with one value of `column` lie on one side; ``train`` and ``val`` (``valid``, ``validation``, ``dev``) are taken at their word, and
-        beside them ``test`` and nothing are on neither side. ``blocks``: squares of
+        ``test`` is on neither side, as is what has no value. ``blocks``: squares of
         `block_px` of each picture, of a clip in all its frames; objects on a seam are left out, and training crops do not show the ground
         of validation blocks.
     share : float

@@ -118,7 +118,7 @@ def fit_picture(
     source : Path
         The labels' file, for messages.
     pixels : RasterPixels, optional
-        Bands and stretch that the user chose.
+        Bands, stretch and nodata that the user chose.
 
     Returns
     -------
@@ -146,7 +146,9 @@ def fit_picture(
     chosen = None if pixels is None else replace(pixels, path=str(header.path), upright=False)
     if orientation != header.orientation:
         chosen = replace(chosen or RasterPixels(str(header.path), upright=False), orientation=orientation)
-    return LabelledPicture(header.path, *shape, raster=chosen, plain=header.plain), scale, note
+    # What is no measurement in a picture by the user's word is in no header.
+    plain = header.plain and (chosen is None or chosen.nodata is None)
+    return LabelledPicture(header.path, *shape, raster=chosen, plain=plain), scale, note
 
 
 def _scale(header: PictureHeader, claimed: tuple[int, int], source: Path) -> tuple[float, float]:
@@ -163,12 +165,14 @@ def _scale(header: PictureHeader, claimed: tuple[int, int], source: Path) -> tup
 
 
 def picture_pixels(source: DataSource) -> RasterPixels | None:
-    """How the pictures of a folder are read, where the user chose bands or a stretch."""
-    if source.bands is None and source.stretch == "auto":
+    """How the pictures of a folder are read, where the user chose bands, a stretch or nodata."""
+    if source.bands is None and source.stretch == "auto" and source.nodata is None:
         return None
     if not has_rasterio():
-        raise OptionError(f"{source.name}: bands and stretch need the package rasterio, which is not here")
+        raise OptionError(f"{source.name}: bands, stretch and nodata need the package rasterio, which is not here")
     from rosgeo.raster.bands import parse_bands, parse_stretch
+    from rosgeo.raster.reading import parse_nodata
 
     parse_stretch(source.stretch)
-    return RasterPixels("", parse_bands(source.bands), source.stretch, upright=False)
+    parse_nodata(source.nodata, "nodata")
+    return RasterPixels("", parse_bands(source.bands), source.stretch, upright=False, nodata=source.nodata)

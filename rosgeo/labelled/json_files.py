@@ -8,7 +8,7 @@ from typing import Any
 
 from rosgeo.errors import TrainingDataError
 
-__all__ = ["entries_of", "id_of", "read_json", "size_of"]
+__all__ = ["entries_of", "id_of", "parse_json", "read_json", "size_of"]
 
 _MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
@@ -17,6 +17,10 @@ _MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
+
+
+_LONG = 300
+"""Digits of whole numbers that a float of 64 bits holds for sure."""
 
 
 def read_json(path: Path) -> Any:
@@ -33,7 +37,7 @@ def read_json(path: Path) -> Any:
         raise TrainingDataError(f"{path} cannot be read: {error.strerror or error}") from error
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
     try:
-        return json.loads(content.decode(encoding))
+        return parse_json(content.decode(encoding))
     except UnicodeDecodeError as error:
         raise TrainingDataError(
             f"{path} is not text in UTF-8 (byte {content[error.start]:#04x} at {error.start}); save it with the encoding UTF-8"
@@ -43,6 +47,21 @@ def read_json(path: Path) -> Any:
         raise TrainingDataError(f"{path} is not a JSON file: {reason}") from None
     except RecursionError:
         raise TrainingDataError(f"{path} is not a JSON file that can be read: it nests too deep") from None
+
+
+def parse_json(text: str) -> Any:
+    """The content of a JSON text, in which whole numbers beyond any float are infinite, so that no sum or array fails on them.
+
+    Raises
+    ------
+    ValueError
+        It is no JSON.
+    """
+    return json.loads(text, parse_int=_whole)
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) < _LONG else float(digits)
 
 
 def entries_of(content: Any, key: str, path: Path) -> list[dict[str, Any]]:
@@ -100,4 +119,4 @@ def size_of(entry: dict[str, Any], height: str = "height", width: str = "width")
 
 def _kind(value: Any) -> str:
     names = {type(None): "null", list: "a list", dict: "an object", str: "text", bool: "true or false"}
-    return names.get(type(value), "a number")
+    return names.get(type(value), "a number" if isinstance(value, int) else "no whole number")

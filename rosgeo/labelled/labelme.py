@@ -25,6 +25,8 @@ from rosgeo.types import FloatArray
 __all__ = ["labelme_candidates"]
 
 _CIRCLE_POINTS = 64
+_OUTLINES = ("polygon", "rotation", "quadrilateral")
+"""Shapes whose points are their outline; the latter two of X-AnyLabeling."""
 _WITHOUT_AREA = ("point", "points", "line", "linestrip")
 
 
@@ -100,8 +102,10 @@ def _shape(name: str, shape: dict[str, Any], picture: LabelledPicture, scale: Fl
             rings = _circle(points)
         elif kind == "rectangle":
             rings = _rectangle(points)
-        else:
+        elif kind in _OUTLINES:
             rings = rings_from(points)
+        else:
+            raise ValueError(f"the shape {str(kind)[:20]}")
     except ValueError as error:
         return Candidate(f"{name}, which holds {error}", picture, category=label, reason="with points that are not understood")
     return Candidate(name, picture, tuple(ring * scale for ring in rings), category=label)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rosgeo.addresses.secrets import file_name
-from rosgeo.errors import InputFileNotFoundError, OptionError, TrainingDataError
+from rosgeo.errors import BoxesError, InputFileNotFoundError, OptionError, TrainingDataError
 from rosgeo.labelled.candidates import Candidate, LabelledPicture, Read
 from rosgeo.labelled.config import DataSource
 from rosgeo.labelled.data import LabelledObject, RasterPixels
@@ -136,11 +136,13 @@ def _is_numbers(labels: str) -> bool:
 
 def _rows(source: DataSource, column: str | None) -> _Table:
     """The rows of a layer."""
-    from rosgeo.vector.layers.read import read_boxes
+    from rosgeo.vector.layers.read import read_polygons
 
-    frame, unwanted = _wanted(
-        read_boxes(source.labels, layer=source.layer, where=source.where, boxes_crs=source.labels_crs), source
-    )
+    found, layer = read_polygons(source.labels, layer=source.layer, where=source.where, crs=source.labels_crs, what="labels")
+    if len(found) == 0:
+        where = f" where {source.where}" if source.where else ""
+        raise BoxesError(f"{layer} holds no labels{where}; expected at least one polygon")
+    frame, unwanted = _wanted(found, source)
     for name in (source.class_column, column):
         if name is not None and name not in frame.columns:
             columns = ", ".join(str(c) for c in frame.columns if c != frame.geometry.name)
@@ -178,6 +180,12 @@ def _numbers(source: DataSource, column: str | None, raster: RasterSource) -> _T
             f"{raster.grid.shape}"
         )
     numbers = list(read.outlines)
+    below = [n for n in numbers if n < 0 and str(n) not in source.ignore]
+    if below:
+        raise TrainingDataError(
+            f"{source.labels} holds the number {below[0]}, which is below 0 and no object; expected 0 for the background. Set it as the "
+            "nodata value of the file, or name it under ignore where it is neither object nor ground"
+        )
     parts = [shapely.MultiPolygon([shapely.Polygon(rings[0], rings[1:]) for rings in read.outlines[n]]) for n in numbers]
     geometries = np.empty(len(parts), dtype=object)
     geometries[:] = parts
@@ -233,9 +241,9 @@ def _area(source: DataSource, opened: RasterSource, raster: RasterSource) -> tup
 
 def _polygons(name: str, source: DataSource, opened: RasterSource, raster: RasterSource) -> dict[int, tuple[FloatArray, ...]]:
     """The polygons of another layer in pixels of the upright raster, by row."""
-    from rosgeo.vector.layers.read import read_boxes
+    from rosgeo.vector.layers.read import read_polygons
 
-    frame = read_boxes(name)
+    frame, _ = read_polygons(name, what="polygons")
     table = _Table(frame.geometry.to_numpy(), frame.crs, [], [], [], [])
     return _to_pixels(_placed(table, source, name, opened, raster), raster.grid)[0]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,13 +108,10 @@ def _size(results: list[dict[str, Any]]) -> tuple[int, int] | None:
 
 
 def _candidates(task: str, picture: LabelledPicture, results: list[dict[str, Any]]) -> Iterator[Candidate]:
-    for i, result in enumerate(results):
-        kind, value = str(result.get("type", "")), result.get("value")
-        if kind in _NO_AREA or kind == "relation" or not isinstance(value, dict):
-            continue
+    for i, result in _regions(results):
+        kind, value = str(result.get("type", "")), result["value"]
         name = f"result {i} of {task}"
-        labels = value.get(kind) or value.get(_kind_of(value)) or []
-        category = labels[0] if isinstance(labels, list) and labels else None
+        category = _label_of(result)
         if result.get("image_rotation"):
             yield Candidate(name, picture, category=category, reason="on a picture that was turned in Label Studio")
             continue
@@ -124,6 +121,25 @@ def _candidates(task: str, picture: LabelledPicture, results: list[dict[str, Any
             yield Candidate(f"{name} ({kind})", picture, category=category, reason="with a value that is not understood")
             continue
         yield Candidate(name, picture, rings, category=category)
+
+
+def _regions(results: list[dict[str, Any]]) -> Iterable[tuple[int, dict[str, Any]]]:
+    """A result for each region, and its number. Shapes and labels that are controls of their own give two results of one id."""
+    regions: dict[str, tuple[int, dict[str, Any]]] = {}
+    for i, result in enumerate(results):
+        kind = str(result.get("type", ""))
+        if kind in _NO_AREA or kind == "relation" or not isinstance(result.get("value"), dict):
+            continue
+        key = f"id {result['id']}" if result.get("id") is not None else f"number {i}"
+        if key not in regions or (_label_of(regions[key][1]) is None and _label_of(result) is not None):
+            regions[key] = (i, result)
+    return regions.values()
+
+
+def _label_of(result: dict[str, Any]) -> Any:
+    value = result["value"]
+    labels = value.get(str(result.get("type", ""))) or value.get(_kind_of(value)) or []
+    return labels[0] if isinstance(labels, list) and labels else None
 
 
 def _rings(kind: str, value: dict[str, Any], picture: LabelledPicture, result: dict[str, Any]) -> tuple[FloatArray, ...]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from rosgeo.labelled.json_files import parse_json
 from rosgeo.types import FloatArray
 
 __all__ = ["rings_from"]
 
 _NUMBERS = re.compile(r"[\d.eE+\-\s,;()\[\]]+")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _KEYS = (("x", "y"), ("X", "Y"), ("lng", "lat"), ("all_points_x", "all_points_y"), ("cx", "cy"))
 
 
@@ -24,7 +25,8 @@ def rings_from(value: Any) -> tuple[FloatArray, ...]:
     ----------
     value : object
         ``[x, y, x, y, ...]``; ``[[x, y], ...]``; points with x and y by name; two lists by name (VIA); GeoJSON's Polygon or
-        MultiPolygon; a text of numbers or of well-known text; or a list of any of these.
+        MultiPolygon, or a feature or collection of them; numbers as text; a text of numbers or of well-known text; points with a height,
+        which is left out; or a list of any of these.
 
     Returns
     -------
@@ -48,11 +50,15 @@ def _rings(value: Any, depth: int) -> list[FloatArray]:
         return _from_names(value, depth)
     if not isinstance(value, Sequence):
         raise ValueError(_kind(value))
-    if not value:
-        return []
+    return _from_list(value, depth) if value else []
+
+
+def _from_list(value: Sequence[Any], depth: int) -> list[FloatArray]:
     if all(_is_number(v) for v in value):
         return [_flat(value)]
-    if all(_is_point(v) for v in value):
+    if len(value) > 2 and all(isinstance(v, str) and _NUMBER.fullmatch(v.strip()) for v in value):
+        return [_flat([float(v) for v in value])]
+    if all(_is_point(v) for v in value) or (len(value) > 2 and all(_is_point_with_height(v) for v in value)):
         return [np.array([_point(v) for v in value], dtype=np.float64)]
     if all(isinstance(v, list | tuple | dict | str) for v in value):
         return [ring for v in value for ring in _rings(v, depth + 1)]
@@ -75,6 +81,11 @@ def _is_point(value: Any) -> bool:
     return isinstance(value, list | tuple) and len(value) == 2 and all(_is_number(v) for v in value)
 
 
+def _is_point_with_height(value: Any) -> bool:
+    # Three numbers are no outline of their own, whose numbers are pairs.
+    return isinstance(value, list | tuple) and len(value) == 3 and all(_is_number(v) for v in value)
+
+
 def _point(value: Any) -> tuple[float, float]:
     if isinstance(value, dict):
         x, y = next((value[x], value[y]) for x, y in _KEYS if _is_number(value.get(x)) and _is_number(value.get(y)))
@@ -88,6 +99,9 @@ def _from_names(value: dict[str, Any], depth: int) -> list[FloatArray]:
         return _rings([[p[:2] for p in ring] for ring in value["coordinates"]], depth + 1)
     if kind == "MultiPolygon" and isinstance(value.get("coordinates"), list):
         return [r for part in value["coordinates"] for r in _from_names({"type": "Polygon", "coordinates": part}, depth + 1)]
+    for name, key in (("Feature", "geometry"), ("FeatureCollection", "features"), ("GeometryCollection", "geometries")):
+        if kind == name and isinstance(value.get(key), list | dict):
+            return _rings(value[key], depth + 1)
     for x, y in _KEYS:
         xs, ys = value.get(x), value.get(y)
         if isinstance(xs, list) and isinstance(ys, list) and len(xs) == len(ys) and all(map(_is_number, [*xs, *ys])):
@@ -107,11 +121,11 @@ def _from_text(text: str, depth: int) -> list[FloatArray]:
             geometry = shapely.from_wkt(stripped)
         except shapely.errors.ShapelyError as error:
             raise ValueError(f"a text that is no polygon: {stripped[:40]}") from error
-        return _from_names(json.loads(shapely.to_geojson(geometry)), depth + 1)
+        return _from_names(parse_json(shapely.to_geojson(geometry)), depth + 1)
     if stripped[:1] in "[{":
         try:
-            return _rings(json.loads(stripped), depth + 1)
-        except json.JSONDecodeError as error:
+            return _rings(parse_json(stripped), depth + 1)
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"a text that is no polygon: {stripped[:40]}") from error
     if stripped and _NUMBERS.fullmatch(stripped) and len(re.split(r"[\s,;]+", stripped)) > 2:
         return [_flat([float(n) for n in re.split(r"[\s,;]+", stripped.strip(",; ")) if n])]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rosgeo.errors import TrainingDataError
+from rosgeo.errors import LabelsWarning, OptionError, TrainingDataError
 from rosgeo.labelled.candidates import Read
+from rosgeo.labelled.classes import class_name
 from rosgeo.labelled.coco import coco_candidates
 from rosgeo.labelled.config import DataConfig, DataSource
 from rosgeo.labelled.data import LabelledObject
@@ -159,8 +161,28 @@ def read_labelled(source: DataSource, column: str | None = None, words: Spelling
             raise TrainingDataError(f"{source.path}: split by column {column!r}, but a source of kind {source.kind} has no columns")
         read = _READERS[source.kind](source, column)
         rules = Rules(source.parts == "split", frozenset(name for name in source.ignore if not is_layer(name)))
+        _say_idle(source, read, rules)
         labels = admit_and_warn(read, rules)
         return replace(labels, report=_with_twins(labels))
+
+
+def _say_idle(source: DataSource, read: Read, rules: Rules) -> None:
+    """Raise or warn where what is to be ignored is not there: a word that is spelled otherwise would change nothing."""
+    layers = [name for name in source.ignore if is_layer(name)]
+    if layers and source.kind != "raster":
+        raise OptionError(
+            f"{source.name}: {layers[0]} is a layer of polygons to ignore, which goes with a raster; expected classes"
+        )
+    classes = {class_name(c.category) for c in read.candidates}
+    # A number of masks that is void may be in none of them.
+    idle = sorted(name for name in rules.ignore if name not in classes and not name.lstrip("-").isdecimal())
+    if idle:
+        there = ", ".join(sorted(classes)[:8])
+        warnings.warn(
+            f"{source.name}: no label is of the class {idle[0]!r}, which is to be ignored; there are {there}",
+            LabelsWarning,
+            stacklevel=3,
+        )
 
 
 def _with_twins(labels: Labels) -> Report:

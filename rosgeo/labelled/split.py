@@ -23,8 +23,9 @@ __all__ = ["common_ground", "refuse_same_ground", "sides_of", "split_objects"]
 Objects = list[LabelledObject]
 Key = TypeVar("Key", bound=Hashable)
 
-_TRAIN, _VAL = {"train", "training"}, {"val", "valid", "validation", "dev"}
-_NEITHER = {"test", "testing", ""}
+_TRAIN, _VAL = {"train", "training", "trn"}, {"val", "valid", "validation", "vld", "dev"}
+_TEST = {"test", "testing", "tst"}
+_NEITHER = {*_TEST, ""}
 _ON_MAP = {".tif", ".tiff", ".vrt", ".jp2", ".img"}
 """Endings of pictures that may have a place on the map."""
 
@@ -36,18 +37,21 @@ def split_objects(objects: Sequence[LabelledObject], split: SplitConfig) -> tupl
     -------
     train, val : lists of LabelledObject
     dropped : int
-        Objects on neither side: on the seam of two blocks, or with the value ``test`` or none beside ``train`` and ``val``.
+        Objects on neither side: on the seam of two blocks, with no value in the column, or with ``test`` beside ``train`` and ``val``.
 
     Raises
     ------
     TrainingDataError
         One side would be empty, or the column holds other values beside ``train`` and ``val``.
     """
+    total = len(objects)
     if split.by == "blocks":
         train, val = _by_blocks(objects, split)
     elif split.by == "column" and (sides := _literal_sides({o.group for o in objects}, split)) is not None:
         train, val = ([o for o in objects if sides[o.group] is side] for side in (False, True))
     else:
+        # What has no value in the column may belong to any of its groups.
+        objects = [o for o in objects if split.by == "file" or o.group]
         keys = _pictures(objects) if split.by == "file" else [o.group for o in objects]
         chosen = _draw(keys, split)
         train = [o for o, key in zip(objects, keys, strict=True) if key not in chosen]
@@ -62,17 +66,17 @@ def split_objects(objects: Sequence[LabelledObject], split: SplitConfig) -> tupl
             f"split by {split.by}: {len(train)} objects for training and {len(val)} for validation; expected some on both sides. "
             f"There are too few {what}: split otherwise, or name a source under 'val'."
         )
-    return train, val, len(objects) - len(train) - len(val)
+    return train, val, total - len(train) - len(val)
 
 
 def _literal_sides(values: Iterable[str], split: SplitConfig) -> dict[str, bool | None] | None:
     """Value -> whether it is of validation, None for neither side; None where the column does not hold the names of sides."""
     words = {value: class_name(value, "").casefold() for value in values}
-    if not set(words.values()) & (_TRAIN | _VAL):
+    if not set(words.values()) & (_TRAIN | _VAL | _TEST):
         return None
     unknown = sorted(value for value, word in words.items() if word not in _TRAIN | _VAL | _NEITHER)
     if unknown:
-        known = sorted(value for value, word in words.items() if word in _TRAIN | _VAL)
+        known = sorted(value for value, word in words.items() if word in _TRAIN | _VAL | _TEST)
         raise TrainingDataError(
             f"split by column {split.column!r}: {', '.join(map(repr, unknown[:5]))} beside {', '.join(map(repr, known))}; expected train "
             "and val (or valid, validation, dev), beside which test and nothing are on neither side"

@@ -26,6 +26,7 @@ _NAMES = ("data.yaml", "data.yml", "dataset.yaml")
 _SUBSETS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _BOX = "a box without an outline"
 _NO_LABELS = "pictures without a label file"
+_NO_PICTURE = "label files without a picture"
 
 
 def yolo_file(path: Path) -> Path | None:
@@ -38,6 +39,13 @@ def yolo_file(path: Path) -> Path | None:
         if isinstance(content, dict) and "names" in content and set(_SUBSETS) & content.keys():
             return file
     return None
+
+
+def _refuse_broken(root: Path) -> None:
+    """A set whose description cannot be read would have numbers for classes, and subsets that are one."""
+    for file in (root / name for name in _NAMES):
+        if file.is_file() and not isinstance(_yaml(file), dict):
+            raise TrainingDataError(f"{file} cannot be read; expected YAML in UTF-8 with names, and train or val")
 
 
 def _yaml(path: Path) -> Any:
@@ -57,6 +65,8 @@ def yolo_candidates(source: DataSource, column: str | None = None) -> Read:
             f"{root}: no such file or folder; expected a folder with data.yaml, or with images/ and labels/"
         )
     file = yolo_file(root)
+    if file is None:
+        _refuse_broken(root)
     names, parts = (
         _described(file) if file is not None else ({}, {"": _pictures_in(root / "images" if (root / "images").is_dir() else root)})
     )
@@ -68,8 +78,10 @@ def yolo_candidates(source: DataSource, column: str | None = None) -> Read:
     candidates: list[Candidate] = []
     left_out: list[tuple[str, str]] = []
     changed: list[tuple[str, str]] = []
+    files = {path: _labels_of(path) for path, _ in pictures}
+    left_out += [(_NO_PICTURE, path.name) for path in _alone({labels for labels in files.values() if labels is not None})]
     for path, subset in pictures:
-        labels = _labels_of(path)
+        labels = files[path]
         if labels is None:
             left_out.append((_NO_LABELS, path.name))
             continue
@@ -145,6 +157,13 @@ def _labels_of(picture: Path) -> Path | None:
     return None
 
 
+def _alone(used: set[Path]) -> list[Path]:
+    """Label files that are no picture's, in the folders of those that are; others of the folder ``labels`` may be of another subset."""
+    folders = sorted({path.parent for path in used if "labels" in path.parts[:-1]})
+    files = [path for folder in folders for path in sorted(folder.glob("*.txt")) if path not in used and path.stem != "classes"]
+    return [path for path in files if not path.name.startswith(".") and path.stat().st_size]
+
+
 def _lines(path: Path, picture: LabelledPicture, names: dict[int, str]) -> Iterator[Candidate]:
     """A candidate for each line of a label file."""
     try:
@@ -157,8 +176,8 @@ def _lines(path: Path, picture: LabelledPicture, names: dict[int, str]) -> Itera
             continue
         where = f"line {i} of {path.name}"
         try:
-            number, values = int(float(words[0])), np.array(words[1:], dtype=np.float64)
-        except ValueError:
+            number, values = _class_number(words[0]), np.array(words[1:], dtype=np.float64)
+        except (ValueError, OverflowError):
             raise TrainingDataError(f"{path}: line {i} holds other than numbers; expected: class x1 y1 x2 y2 ...") from None
         category = names.get(number, str(number))
         if names and number not in names:
@@ -169,6 +188,14 @@ def _lines(path: Path, picture: LabelledPicture, names: dict[int, str]) -> Itera
             yield Candidate(where, picture, category=category, reason="without an outline (not pairs of x and y)")
         else:
             yield _outline(where, picture, category, values.reshape(-1, 2))
+
+
+def _class_number(word: str) -> int:
+    """A class's number, which some write as 1.0."""
+    value = float(word)
+    if not value.is_integer():
+        raise ValueError(f"{word} is no whole number")
+    return int(value)
 
 
 def _outline(where: str, picture: LabelledPicture, category: str, points: np.ndarray) -> Candidate:

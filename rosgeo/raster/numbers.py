@@ -25,7 +25,7 @@ class NumberedOutlines:
     georeferenced : bool
     outlines : dict
         Number -> its parts, each of rings (n, 2) of its pixel edges in the raster's pixel frame, the outer one first and then its holes.
-        Pixels that touch at a corner are of one part. 0 and nodata are no number.
+        Pixels that touch at a corner are of one part. 0, nodata and NaN are no number.
     """
 
     grid: RasterGrid
@@ -67,4 +67,6 @@ def _first_band(source: object) -> tuple[np.ndarray, np.ndarray]:
     if dataset.count > 1:
         kinds = "bands of colours" if dataset.count in (3, 4) else "bands"
         raise RasterError(f"{dataset.name} has {dataset.count} {kinds}; expected one band of object numbers")
-    return dataset.read(1), dataset.read_masks(1) != 0
+    values, tagged = dataset.read(1), dataset.read_masks(1) != 0
+    # NaN is nodata in every other raster too, tagged or not.
+    return values, tagged & ~np.isnan(values) if values.dtype.kind == "f" else tagged

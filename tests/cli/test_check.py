@@ -61,6 +61,28 @@ def test_what_would_be_refused_ends_with_1(cli: Cli, tmp_path: Path) -> None:
     assert cli("check", root, "--labels-crs", "EPSG:4326").exit_code == 2
 
 
+@pytest.mark.parametrize("command", ["check", "evaluate"])
+@pytest.mark.parametrize("option", [("--dem", "d.tif"), ("--height", "3"), ("--y-axis", "up"), ("--area", "a.gpkg")], ids=str)
+def test_an_option_of_rasters_is_refused_beside_a_folder(command: str, option: tuple[str, str], cli: Cli, tmp_path: Path) -> None:
+    run = cli(command, write_coco(tmp_path / "set"), *option)
+    assert run.exit_code == 2
+    assert f"{option[0]} goes with --labels on a raster" in run.output
+
+
+def test_what_is_wrong_with_a_raster_is_said_in_the_words_of_labels(cli: Cli, tmp_path: Path) -> None:
+    scene, layer = write_scene(tmp_path / "scene.tif"), write_layer(tmp_path / "l.gpkg", [on_map(shapely.Polygon(rings()[0]))])
+    run = cli("check", scene, "--labels", layer, "--where", "fid > 5")
+    assert "holds no labels where fid > 5; expected at least one polygon" in run.output
+    assert "no such file; expected a layer of labels" in cli("check", scene, "--labels", tmp_path / "no.gpkg").output
+    text = f"data:\n  train: [{{kind: raster, raster: {scene}, labels: {layer}, height: 3}}]\ninit: {{model: rosgeo-small}}\n"
+    (tmp_path / "run.yaml").write_text(text)
+    assert "leave the key dem and the key height out" in cli("check", tmp_path / "run.yaml").output
+    run = cli("check", tmp_path / "run.yaml", "--class-column", "c")
+    assert run.exit_code == 2
+    assert "as in --set data.train.0.class_column=VALUE" in run.output
+    assert "has no column 'C'; it has: n, boxes_fid\n" in cli("check", scene, "--labels", layer, "--class-column", "C").output
+
+
 def test_all_that_a_folder_holds_is_checked(cli: Cli, tmp_path: Path) -> None:
     for subset in ("train", "valid"):
         save_picture(tmp_path / subset / f"{subset}.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +130,13 @@ def test_outlines_that_miss_their_boxes_are_refused(change: Callable[[np.ndarray
         admitted(*wrong)
 
 
+def test_boxes_of_corners_are_known_though_some_fit_by_chance() -> None:
+    # The first one's corners are also a loose box of x, y, width and height around its outline.
+    labels = admitted(claimed([10, 8, 40, 28], moved(0, -2)[:3]), claimed([60, 50, 90, 70], moved(50, 40)[:3]))
+    assert len(labels.objects) == 2
+    assert [f.what for f in labels.report.changed] == ["with a box that is written as x_min, y_min, x_max, y_max"]
+
+
 def test_one_outline_that_misses_its_box_is_left_out() -> None:
     labels = admitted(*[claimed([10, 10, 30, 20])] * 3, claimed([70, 50, 30, 20]))
     assert labels.report.counts() == {"whose box misses its outline": 1}
@@ -201,6 +209,10 @@ WAYS: list[Any] = [
     "10.0,10.0;40,10;40,30;10,30",
     "POLYGON ((10 10, 40 10, 40 30, 10 30, 10 10))",
     str(BOX.tolist()),
+    [[str(v) for v in BOX.ravel()]],
+    [[*p, 7.5] for p in BOX.tolist()],
+    {"type": "Feature", "properties": {}, "geometry": {"type": "Polygon", "coordinates": [BOX.tolist()]}},
+    {"type": "GeometryCollection", "geometries": [{"type": "Polygon", "coordinates": [BOX.tolist()]}]},
 ]
 
 
@@ -405,6 +417,40 @@ def test_broken_json_is_one_line_that_names_the_place(
         read_labelled(DataSource(path=str(write_json(tmp_path / "instances.json", content))))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_to_be_ignored_and_is_not_there_is_said(tmp_path: Path) -> None:
+    save_picture(tmp_path / "images" / "p.png")
+    path = write_json(tmp_path / "instances.json", coco("p.png"))
+    with pytest.warns(LabelsWarning, match="no label is of the class 'Roof', which is to be ignored; there are "):
+        assert len(read_labelled(DataSource(path=str(path), ignore=("Roof",))).objects) == 2
+    layer = write_layer(tmp_path / "l.gpkg", [on_map(shapely.box(0, 0, 9, 9))])
+    with pytest.raises(OptionError, match=r"l\.gpkg is a layer of polygons to ignore, which goes with a raster"):
+        read_labelled(DataSource(path=str(path), ignore=(str(layer),)))
+
+
+def test_labels_beyond_the_size_that_their_file_gives_are_refused(tmp_path: Path) -> None:
+    save_picture(tmp_path / "images" / "p.png")
+    content = coco("p.png")
+    content["images"][0].update(width=WIDTH // 2, height=HEIGHT // 2)
+    with pytest.raises(TrainingDataError, match=r"2 of 2 labels reach beyond the size .*annotation 1 on p\.png, 120 x 90 px"):
+        read_labelled(DataSource(path=str(write_json(tmp_path / "instances.json", content))))
+
+
+@pytest.mark.parametrize("place", ["bbox", "area", "size", "segmentation"])
+def test_numbers_beyond_any_float_are_no_traceback(place: str, tmp_path: Path) -> None:
+    save_picture(tmp_path / "images" / "p.png")
+    content = coco("p.png")
+    huge = 10**400
+    changed = {"bbox": [huge] * 4, "area": huge, "segmentation": [[huge, 1, 2, 3, 4, 5]]}
+    if place == "size":
+        content["images"][0]["width"] = huge
+    else:
+        content["annotations"][0][place] = changed[place]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LabelsWarning)
+        labels = read_labelled(DataSource(path=str(write_json(tmp_path / "instances.json", content))))
+    assert labels.report.counts() == ({"with coordinates that are no numbers": 1} if place == "segmentation" else {})
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "latin-1"])

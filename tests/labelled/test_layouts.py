@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,10 @@ def test_subsets_of_yolo(tmp_path: Path) -> None:
     (tmp_path / "valid" / "labels" / "q.txt").write_text(f"7 {outline}\n")
     with pytest.raises(TrainingDataError, match=r"q\.txt: line 1 has the class 7, which data.yaml does not name"):
         read_labelled(DataSource(path=str(tmp_path), subset="val"))
+    for wrong in ("0.5", "1e400", "nan"):
+        (tmp_path / "valid" / "labels" / "q.txt").write_text(f"{wrong} {outline}\n")
+        with pytest.raises(TrainingDataError, match=r"q\.txt: line 1 holds other than numbers"):
+            read_labelled(DataSource(path=str(tmp_path), subset="val"))
 
 
 def test_shapes_of_labelme(tmp_path: Path) -> None:
@@ -158,6 +163,39 @@ def test_shapes_of_labelme(tmp_path: Path) -> None:
     assert [len(o.rings) for o in labels.objects] == [2, 1, 1]
     np.testing.assert_allclose(labels.objects[1].box_px, [50, 10, 70, 30], atol=0.05)
     np.testing.assert_allclose(labels.objects[2].box_px, [70, 70, 90, 80])
+
+
+@pytest.mark.parametrize("kind", ["ellipse", "cuboid", "linear", 5])
+def test_a_shape_that_labelme_does_not_have_is_no_polygon(kind: Any, tmp_path: Path) -> None:
+    odd = {"label": "c", "shape_type": kind, "points": [[60, 20], [60, 30], [70, 30]]}
+    with pytest.warns(LabelsWarning, match=f"1 of 3 labels are left out: 1 with points that are not understood .*the shape {kind}"):
+        labels = read_labelled(write_labelme(tmp_path, [*labelme_shapes(), odd]))
+    assert len(labels.objects) == 2
+
+
+def test_a_region_of_label_studio_is_one_object_of_its_label(tmp_path: Path) -> None:
+    save_picture(tmp_path / "images" / "p.jpg")
+    shapes = [(ring / (WIDTH, HEIGHT) * 100).tolist() for ring in rings()]
+    results = [
+        {"id": "r0", "type": "polygon", "value": {"points": shapes[0]}},
+        {"id": "r0", "type": "labels", "value": {"points": shapes[0], "labels": ["tank"]}},
+        {"id": "r1", "type": "labels", "value": {"points": shapes[1], "labels": ["roof"]}},
+        {"id": "r1", "type": "polygon", "value": {"points": shapes[1]}},
+    ]
+    labels = read_labelled(DataSource(path=str(write_json(tmp_path / "e.json", label_studio_task(results)))))
+    assert [o.category for o in labels.objects[-2:]] == ["tank", "roof"]
+    assert labels.report.suspicious == ()
+
+
+def test_a_set_of_yolo_that_is_not_whole(tmp_path: Path) -> None:
+    source = LAYOUTS["yolo"].write(tmp_path)
+    (labels,) = (path for path in tmp_path.rglob("*.txt") if path.parent.name == "labels")
+    shutil.copy(labels, labels.with_name("gone.txt"))
+    with pytest.warns(LabelsWarning, match=r"1 label files without a picture \(first: gone\.txt\)"):
+        assert len(read_labelled(source).objects) == 2
+    (tmp_path / "data.yaml").write_bytes("names: [caf\u00e9]\ntrain: images\n".encode("latin-1"))
+    with pytest.raises(TrainingDataError, match=r"data\.yaml cannot be read; expected YAML in UTF-8"):
+        read_labelled(replace(source, kind="yolo"))
 
 
 def test_values_of_label_studio(tmp_path: Path) -> None:
@@ -218,6 +256,19 @@ def test_a_number_raster_that_holds_none_is_refused(tmp_path: Path) -> None:
     for labels, message in ((soft, "no numbers of objects"), (scene, "3 bands of colours; expected one band")):
         with pytest.raises(ValueError, match=message):
             read_labelled(DataSource(kind="raster", raster=str(scene), labels=str(labels)))
+
+
+def test_numbers_that_are_no_objects(tmp_path: Path) -> None:
+    from tests.label_site import write_scene
+
+    numbers = np.where(masks()[0], 1, np.where(masks()[1], 2, -9999)).astype(np.float32)
+    scene, path = write_scene(tmp_path / "s.tif"), write_scene(tmp_path / "n.tif", numbers[None])
+    source = DataSource(kind="raster", raster=str(scene), labels=str(path))
+    with pytest.raises(TrainingDataError, match="the number -9999, which is below 0 and no object"):
+        read_labelled(source)
+    assert len(read_labelled(replace(source, ignore=("-9999",))).objects) == 2
+    write_scene(path, np.where(numbers < 0, np.nan, numbers)[None])
+    assert len(read_labelled(source).objects) == 2
 
 
 def test_classes_of_a_raster_are_split_into_their_parts(tmp_path: Path) -> None:

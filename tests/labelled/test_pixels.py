@@ -17,7 +17,7 @@ from affine import Affine
 from click.testing import Result
 from PIL import Image
 from rasterio.enums import ColorInterp
-from rosgeo.errors import TrainingDataError
+from rosgeo.errors import OptionError, TrainingDataError
 from rosgeo.labelled import pixels as pixels_room
 from rosgeo.labelled.config import DataSource
 from rosgeo.labelled.coverage import polygon_mask
@@ -92,6 +92,28 @@ def test_bands_and_stretch_of_the_pictures_of_a_folder(tmp_path: Path) -> None:
     image, _ = read_crop(read_labelled(source).objects[0], CropWindow(0, 0, HEIGHT))
     wanted = np.round(np.stack([255 - PIXELS[0], *PIXELS[1:]])[:, :, :HEIGHT] / 2)
     assert np.abs(image.astype(int) - wanted).max() <= 1
+
+
+def test_nodata_that_the_user_names_holds_for_the_pictures_of_a_folder(tmp_path: Path) -> None:
+    scene = write_scene(tmp_path / "images" / "p.tif", HOLE)
+    write_json(tmp_path / "instances.json", coco("p.tif"))
+    labels = write_layer(tmp_path / "l.gpkg", [on_map(shapely.Polygon(r)) for r in rings()])
+    window = CropWindow(0, 0, 64)
+    for nodata, are_valid in ((None, True), ("0", False)):
+        folder = read_labelled(DataSource(path=str(tmp_path), annotations="instances.json", nodata=nodata)).objects[0]
+        raster = read_labelled(DataSource(kind="raster", raster=str(scene), labels=str(labels), nodata=nodata)).objects[0]
+        for a, b in zip(read_crop(folder, window), read_crop(raster, window), strict=True):
+            assert np.array_equal(a, b)
+        assert read_crop(folder, window)[1][:, :20].all() == are_valid
+    # A plain picture too has ground of which the user says that it is none.
+    Image.fromarray(np.where(masks()[0][..., None], 7, PIXELS.transpose(1, 2, 0) | 8).astype(np.uint8)).save(
+        tmp_path / "images" / "q.png"
+    )
+    write_json(tmp_path / "instances.json", coco("q.png"))
+    with pytest.warns(match="1 of 2 labels are left out: 1 on nodata"):
+        read_labelled(DataSource(path=str(tmp_path), nodata=7))
+    with pytest.raises(OptionError, match="nodata 'seven': expected a number"):
+        read_labelled(DataSource(path=str(tmp_path), nodata="seven"))
 
 
 def test_a_large_picture_is_read_by_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

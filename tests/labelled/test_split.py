@@ -57,6 +57,14 @@ def test_a_mixture_that_is_not_understood_is_refused(tmp_path: Path) -> None:
     assert len(drawn.val) == 1
     with pytest.raises(TrainingDataError, match="2 objects for training and 0 for validation"):
         read_data(with_parts(tmp_path, ["train", "train", "test"]))
+    with pytest.raises(TrainingDataError, match="'trainval' beside 'test'; expected train and val"):
+        read_data(with_parts(tmp_path, ["trainval", "test", "trainval"]))
+
+
+def test_what_has_no_value_is_on_neither_side_of_a_draw(tmp_path: Path) -> None:
+    data = read_data(with_parts(tmp_path, ["north", "south", None, " "]))
+    assert {o.group for o in (*data.train, *data.val)} == {"north", "south"}
+    assert data.report[-1].endswith("on neither side: none 2")
 
 
 def test_an_outline_on_both_sides_is_refused(tmp_path: Path) -> None:
