@@ -336,3 +336,28 @@ def test_unheld_is_the_difference_of_bags(every: np.ndarray, data: st.DataObject
     together = pd.DataFrame(np.concatenate([every[new], held])).sort_values(list(range(4)), ignore_index=True)
     np.testing.assert_allclose(together, pd.DataFrame(every).sort_values(list(range(4)), ignore_index=True), atol=0.2)
     assert new_boxes(every[:0], held).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("statements", "named"),
+    [
+        (["ALTER TABLE masks DROP COLUMN rosgeo_id"], r"has lost rosgeo_id, which rosgeo wrote\. Name another"),
+        (["ALTER TABLE masks DROP COLUMN rosgeo_score", "ALTER TABLE masks DROP COLUMN rosgeo_model"], "rosgeo_score, rosgeo_model"),
+        (
+            [f"ALTER TABLE masks {c}" for c in ("DROP COLUMN rosgeo_area_m2", "ADD COLUMN rosgeo_area_m2 TEXT DEFAULT 'x'")],
+            r"rosgeo_area_m2 holds text in .* and numbers",
+        ),
+    ],
+)  # fmt: skip
+def test_columns_of_rosgeo_that_a_person_removed_or_made_anew_are_found_before_any_work(
+    write_raster: WriteRaster, tmp_path: Path, statements: list[str], named: str
+) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    run(scene, boxes([0]), output)
+    with closing(connect(output)) as database:
+        for statement in statements:
+            database.execute(statement)
+    segmenter = Counting()
+    with pytest.raises((OptionError, OutputError), match=named):
+        run(scene, boxes([0, 1]), output, segmenter, append=True)
+    assert segmenter.seen == []
