@@ -41,6 +41,20 @@ from rosgeo.addresses.secrets import file_name, plain_record, without_secrets
             "<GDAL_WMS><UserPwd>me:SECRET</UserPwd><Code>AccessDenied</Code>",
             "<GDAL_WMS><UserPwd>...</UserPwd><Code>AccessDenied</Code>",
         ),
+        ("https://me:SE/CR#ET@host/x.tif", "https://host/x.tif"),
+        ("https://me:SECRET@host/x.tif?mail=a@b.c", "https://host/x.tif?mail=a@b.c"),
+        ("https://host/my scene.tif?a=1&sig=SECRET", "https://host/my scene.tif?a=1&sig=..."),
+        ("https://host/{z}?a=b&amp;apikey=SECRET", "https://host/{z}?a=b&amp;apikey=..."),
+        ("https://host/x.tif;jsessionid=SECRET", "https://host/x.tif;jsessionid=..."),
+        ("https://host/x.tif#SECRETSECRETSECRET1234567890", "https://host/x.tif"),
+        ("https://host/token/SECRET123/x.tif", "https://host/token/.../x.tif"),
+        ("/vsicurl/https://host/api_key=SECRET123/x.tif", "/vsicurl/https://host/api_key=.../x.tif"),
+        ("https://host/x.tif?pw=SECRET&app_id=SECRET&app_code=SECRET&hdnts=exp=1~hmac=SECRET", "https://host/x.tif"),
+        ("host=db password=SECRET dbname=gis", "host=db password=... dbname=gis"),
+        ("Driver={SQL Server};PWD=SECRET", "Driver={SQL Server};PWD=..."),
+        ("PGPASSWORD='SE CRET' x", "PGPASSWORD=... x"),
+        ('{"password": "SECRET"}', '{"password":...}'),
+        ("no eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.SECRET: 403", "no ...: 403"),
         ("a message that was cut: https://me:SECR", "a message that was cut: https://..."),
         (
             "no 'https://me:SECRET@h/a.tif?sig=SECRET' nor https://h/b.tif?k=v: 403",
@@ -57,6 +71,7 @@ def test_secrets_go(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "/data/token/2024abcd1/x.tif", "https://host/S2A_20240101T1010/token/x.tif", "https://host/x.tif#page2", "https://h:80/a:b@c",
         "scene.tif", "C:\\Users\\me\\scene.tif", "/data/a?token=b.tif", "https://host:8080/p@2x.tif", "s3://bucket/key.tif",
         "https://host/p?id=0f8fad5bd9cd469fa16570867728950e&date=2024-05-01", "user = 'me' AND asset_key = 5 OR token = 'x'",
         "NETCDF:\"a.nc\":var", "GTIFF_DIR:2:a.tif", "HDF5:a.h5://group/x", "row 3: no such column; see --where", "",

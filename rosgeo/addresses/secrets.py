@@ -20,7 +20,7 @@ _SECRET_PARTS = re.compile(
 """In the name of a parameter, without its punctuation."""
 
 _SECRET_NAMES = re.compile(
-    "user|username|userid|uid|login|auth|pass|key|code|sig|sign|ticket|otp|sas|k|tk|pk|ak|sk|expires|expiry|expire|policy"
+    "user|username|userid|uid|login|auth|pass|key|code|pw|psw|sig|sign|ticket|otp|sas|hdnts|hdnea|appid|appcode|appkey|k|tk|pk|ak|sk|expires|expiry|expire|policy"
     "|se|st|sp|spr|sv|sr|si|sip|ss|srt|sdd|ske|skoid|sks|skt|sktid|skv|saoid|suoid|scid"
     "|awsaccesskeyid|googleaccessid|ossaccesskeyid|keyname"
 )
@@ -40,10 +40,21 @@ _END = r"\s'\"<>{}|\\^`"
 _START = r"(?:[a-z][a-z0-9+.\-]*://|\b(?:https?|ftp):/)"
 """With one slash where a path was made of an address."""
 _USER_INFO = re.compile(rf"(?i)({_START})[^/?#{_END}]*@")
+_LONG_USER_INFO = re.compile(rf"(?i)({_START})[^/?#:@{_END}]+:(?!\d{{1,5}}(?:[/?#{_END}]|$))[^{_END}]*@")
+"""A password with characters in it that ought to be written by %."""
 _CUT_USER_INFO = re.compile(r"(?i)\b([a-z][a-z0-9+.\-]*://)[^/?#\s:@\[\]]+:(?!\d{1,5}$)[^/?#\s@]*$")
 """At the end of a text that was cut short: a password without the @ that ends it."""
 _QUERY = re.compile(rf"(?i)((?:{_START}|/vsi)[^?{_END}]*)\?([^{_END}]*?)(?=[.,:;)\]]*(?:[{_END}]|$))")
-_FRAGMENT = re.compile(rf"(?i)([a-z][a-z0-9+.\-]*://[^#{_END}]*)#([^{_END}]*=[^{_END}]*)")
+_FURTHER = re.compile(rf"([?&;])([A-Za-z][\w.%\-\[\]]*)=([^?&;{_END}]+)")
+"""A parameter where no query was seen: behind a blank in an address, in a template of one, or after ``;`` in a path."""
+_IN_PATH = re.compile(
+    r"(?i)(/(?:(?:access|api|auth)?[\-_]?token|api[\-_]?key|signature|sig|sas|jwt)[/=])(?=[^/]*[0-9])[A-Za-z0-9_\-+=.~%]{8,}(?=/)"
+)
+"""A key as a folder of an address, behind one that says so."""
+_PATH = re.compile(rf"(?i)(?:{_START}|/vsi)[^?#{_END}]*")
+_JWT = re.compile(r"\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]*")
+_PASSWORD = re.compile(r"(?i)\b(\w*(?:password|passwd|pwd)(?:\s*=|[\"']\s*:))\s*('[^']+'|\"[^\"]+\"|[^\s;,&'\"}]+)")
+_FRAGMENT = re.compile(rf"(?i)([a-z][a-z0-9+.\-]*://[^#{_END}]*)#([^{_END}]+)")
 _CONNECTION = re.compile(
     r"(?i)\b(?:PG|PostgreSQL|MySQL|MSSQL|ODBC|HANA|MONGODBV3|MONGODB|IDB|INGRES|WMS|WFS|WCS|NGW|PLMOSAIC|PLSCENES|CARTO|ES):"
 )
@@ -76,12 +87,17 @@ def without_secrets(text: str) -> str:
         parameters ends before the ``?``. Values of connection strings, headers and XML are ``...`` instead. Text without addresses is as
         it was.
     """
+    text = _LONG_USER_INFO.sub(r"\1", _USER_INFO.sub(r"\1", text))
     text = _QUERY.sub(lambda m: m[1] + _query(m[2]), text)
     text = _FRAGMENT.sub(lambda m: m[1] + _query(m[2], mark="#"), text)
-    text = _CUT_USER_INFO.sub(r"\1...", _USER_INFO.sub(r"\1", text))
+    text = _JWT.sub("...", _CUT_USER_INFO.sub(r"\1...", text))
+    if "://" in text or "/vsi" in text:
+        text = _PATH.sub(lambda m: _IN_PATH.sub(r"\1...", m[0]), text)
+        text = _FURTHER.sub(lambda m: f"{m[1]}{m[2]}=..." if _is_secret(unquote(m[2])) else m[0], text)
     text = _HEADER.sub(r"\1: ...", _BEARER.sub(r"\1 ...", text))
     text = _ELEMENT.sub(lambda m: f"<{m[1]}>...</{m[1]}>" if _names_a_secret(m[1]) else m[0], text)
     text = _NAMED.sub(r"\1=...", _ORACLE.sub(r"\1:...", text))
+    text = _PASSWORD.sub(r"\1...", text)
     start = _CONNECTION.search(text)
     if start is None:
         return text

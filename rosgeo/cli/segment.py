@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from rosgeo.addresses.secrets import without_secrets
 from rosgeo.cli.help import Section, command, option
 from rosgeo.cli.options import (
     FILE,
@@ -183,7 +182,7 @@ def segment_command(
             click.echo(json.dumps(figures) if as_json else _estimate(figures))
         return
     # A folder or a collection gives the result its name; of several files the first does.
-    targets = list(output) or [f"{stem_of(without_secrets(scenes[0]))}_masks.gpkg"]
+    targets = list(output) or [f"{stem_of(scenes[0])}_masks.gpkg"]
     beside = Beside(targets, mask_raster, mask_values, preview, stac, scene_time)
     beside.check(expanded, boxes, overwrite=overwrite)
     with written_alone(beside.titled.values()):

@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from rosgeo.addresses.secrets import without_secrets
+
 __all__ = ["hidden_beside", "legal_name", "real_path", "stem_of"]
 
 _MOST_NAME_BYTES = 255
@@ -54,6 +56,7 @@ def stem_of(name: str) -> str:
     """
     if Path(name).exists():
         return legal_name(Path(name).stem)
+    name = without_secrets(name)
     # /vsicurl/ stands before an address, and zip:// before the name of a file in an archive.
     address = urlsplit(name[name.index("http") :] if name.startswith("/vsi") and "http" in name else name)
     text = (address.path or address.netloc) if "://" in name else name

@@ -81,7 +81,7 @@ def write_mask_raster(
     OptionError
         Another kind of values.
     OutputError
-        The file cannot be written.
+        The file cannot be written, or is the scene.
 
     Notes
     -----
@@ -91,6 +91,7 @@ def write_mask_raster(
         raise OptionError(f"mask raster values {values!r}: expected mask or row")
     with open_source(scene, reading) as source:
         grid, georeferenced = source.grid, source.georeferenced
+        check_output(path, overwrite=True, inputs=(source.name,))
     there = result[~(result.geometry.isna() | result.geometry.is_empty)]
     polygons = shapely.transform(geometries_on(there.geometry.to_numpy(), there.crs, grid), grid.mapping.to_px)
     if values == "row" and (there["rosgeo_id"].isna().any() or there["rosgeo_id"].duplicated().any()):

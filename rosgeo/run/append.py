@@ -38,6 +38,11 @@ REMOVED = "removed"
 _NO_LABEL = "\0"
 """Like no row's."""
 
+_OWN_VALUES: dict[str, Any] = {
+    name: "" if name in ("rosgeo_status", "rosgeo_model") else 0 if name == "rosgeo_id" else 0.5 for name in RESULT_COLUMNS
+}
+"""Values of the kinds that `assemble_result` gives its columns."""
+
 _WAYS_ON = "Name another output, or make this one anew with --overwrite instead of --append"
 
 _FREE_OPTIONS = frozenset({"batch_size", "device", "layer", "where", "boxes_crs", "y_axis", "box_format"})
@@ -96,9 +101,9 @@ class ExistingResult:
         return self.result
 
     def require_columns(self, frame: gpd.GeoDataFrame) -> None:
-        """Raise OptionError where the result lacks columns of new boxes, or has them of another kind."""
-        own = (*RESULT_COLUMNS, SCENE_COLUMN)
-        joined_columns(self.result.drop(columns=[c for c in own if c in self.result.columns]), frame, str(self.path))
+        """Raise OptionError where the result lacks columns of new rows, rosgeo's own among them, or has them of another kind."""
+        own = {**_OWN_VALUES, **({SCENE_COLUMN: ""} if "scenes" in self.record.get("inputs", {}) else {})}
+        joined_columns(self.result, frame.assign(**own), str(self.path))
 
     def require_same(self, facts: dict[str, Any], scene: str) -> None:
         """Raise OptionError, with what changed, where a run would not give the rows that this result holds."""
@@ -173,8 +178,8 @@ def read_existing_result(path: str | Path) -> ExistingResult:
     Raises
     ------
     OutputError
-        The file is no GeoPackage that ``rosgeo segment`` wrote: other formats hold no record of their run; or it has lost prompts, without
-        which nobody knows what boxes its outlines are of.
+        The file is no GeoPackage that ``rosgeo segment`` wrote: other formats hold no record of their run; or it has lost columns of
+        rosgeo's, or prompts, without which nobody knows what boxes its outlines are of.
 
     Notes
     -----
@@ -188,6 +193,9 @@ def read_existing_result(path: str | Path) -> ExistingResult:
         record, result, prompts = read_record(target), read_written(target), read_written(target, PROMPTS_LAYER)
     except (OutputError, OSError, ValueError) as error:
         raise OutputError(f"--append: {error}. {_WAYS_ON}") from error
+    lost = [name for name in RESULT_COLUMNS if name not in result.columns]
+    if lost:
+        raise OutputError(f"--append: {target} has lost {', '.join(lost)}, which rosgeo wrote. {_WAYS_ON}")
     if result["rosgeo_id"].dtype.kind == "f":  # rows that a person drew have none
         result["rosgeo_id"] = result["rosgeo_id"].astype("Int64")
     prompt_of_row = _prompts_of(result.index.to_numpy(), prompts, int(record.get("objects", len(prompts))), target)

@@ -129,3 +129,21 @@ def test_a_full_disk_leaves_what_was_there(write_raster: WriteRaster, tmp_path: 
         assert "\n" not in str(caught.value)
         assert path.read_bytes() == before
         assert sorted(p.name for p in tmp_path.iterdir()) == ["mask.tif", "scene.tif"]
+
+
+def test_the_scene_is_no_output(write_raster: WriteRaster) -> None:
+    scene = write_raster()
+    before = scene.read_bytes()
+    with pytest.raises(OutputError, match=r"scene\.tif is an input"):
+        write_mask_raster(scene, gpd.GeoDataFrame({"rosgeo_id": []}, geometry=[], crs="EPSG:32633"), scene)
+    assert scene.read_bytes() == before
+
+
+def test_overviews_and_statistics_of_an_older_file_go_with_it(write_raster: WriteRaster, tmp_path: Path) -> None:
+    scene, path = write_raster(), tmp_path / "mask.tif"
+    stale = [path.with_name(path.name + end) for end in (".ovr", ".msk", ".aux.xml")]
+    for file in (path, *stale, path.with_suffix(".qml")):
+        file.write_text("old")
+    write_mask_raster(scene, gpd.GeoDataFrame({"rosgeo_id": []}, geometry=[], crs="EPSG:32633"), path)
+    assert not any(file.exists() for file in stale)
+    assert path.with_suffix(".qml").read_text() == "old"

@@ -13,7 +13,7 @@ import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
-from rosgeo.errors import ColumnsWarning, OptionError, OutputError, RunInterruptedError
+from rosgeo.errors import ColumnsWarning, FormatLossWarning, OptionError, OutputError, RunInterruptedError
 from rosgeo.outputs.mask_raster import write_mask_raster
 from rosgeo.run.append import new_boxes
 from rosgeo.run.estimate import estimate_run
@@ -336,3 +336,39 @@ def test_unheld_is_the_difference_of_bags(every: np.ndarray, data: st.DataObject
     together = pd.DataFrame(np.concatenate([every[new], held])).sort_values(list(range(4)), ignore_index=True)
     np.testing.assert_allclose(together, pd.DataFrame(every).sort_values(list(range(4)), ignore_index=True), atol=0.2)
     assert new_boxes(every[:0], held).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("statements", "named"),
+    [
+        (["ALTER TABLE masks DROP COLUMN rosgeo_id"], r"has lost rosgeo_id, which rosgeo wrote\. Name another"),
+        (["ALTER TABLE masks DROP COLUMN rosgeo_score", "ALTER TABLE masks DROP COLUMN rosgeo_model"], "rosgeo_score, rosgeo_model"),
+        (
+            [f"ALTER TABLE masks {c}" for c in ("DROP COLUMN rosgeo_area_m2", "ADD COLUMN rosgeo_area_m2 TEXT DEFAULT 'x'")],
+            r"rosgeo_area_m2 holds text in .* and numbers",
+        ),
+    ],
+)  # fmt: skip
+def test_columns_of_rosgeo_that_a_person_removed_or_made_anew_are_found_before_any_work(
+    write_raster: WriteRaster, tmp_path: Path, statements: list[str], named: str
+) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    run(scene, boxes([0]), output)
+    with closing(connect(output)) as database:
+        for statement in statements:
+            database.execute(statement)
+    segmenter = Counting()
+    with pytest.raises((OptionError, OutputError), match=named):
+        run(scene, boxes([0, 1]), output, segmenter, append=True)
+    assert segmenter.seen == []
+
+
+def test_times_without_parts_of_a_second_are_added_to_finer_ones(write_raster: WriteRaster, tmp_path: Path) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    seen = pd.Series(np.array(["2024-05-01T01:02:03.123456", "2024-05-01T01:02:04"], dtype="datetime64[us]"))
+    with pytest.warns(FormatLossWarning, match="times as text: seen"):
+        run(scene, boxes([0]).assign(seen=seen[:1]), output)
+    with pytest.warns(FormatLossWarning, match=r"out\.gpkg.*times as text: seen"):
+        run(scene, boxes([1]).assign(seen=seen[1:].to_numpy()), output, append=True)
+    assert gpd.read_file(output, layer=LAYER)["seen"].tolist() == ["2024-05-01T01:02:03.123456", "2024-05-01T01:02:04"]
+    assert run(scene, boxes([0, 1]).assign(seen=seen), output, append=True).record["added"] == 0

@@ -399,3 +399,26 @@ def test_geojson_is_read_as_it_stands(tmp_path: Path) -> None:
     assert plain(read["day"]) == [None if d is None else date.fromisoformat(d) for d in days]
     assert {k: plain(read[k]) for k in values} == values
     assert read.columns[-1] == "geometry"
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (pd.Series([2**63, None, 7], dtype="UInt64"), [str(2**63), None, "7"]),
+        (pd.Series([1, {"a": [1, 10**19 - 1]}, "x"], dtype=object), [1, {"a": [1, str(10**19 - 1)]}, "x"]),
+    ],
+)
+def test_numbers_that_gdal_does_not_read_from_json_are_text_there(tmp_path: Path, values: pd.Series, found: list[Any]) -> None:
+    frame, path = table_of(k=values), tmp_path / "t.geojson"
+    check_columns(frame, path)
+    assert "numbers that are too large as text: k" in written(frame, path)
+    assert len(gpd.read_file(path)) == 3
+    assert [f["properties"]["k"] for f in json.loads(path.read_text(encoding="utf-8"))["features"]] == found
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_decimals_that_are_no_numbers(tmp_path: Path, suffix: str) -> None:
+    frame, path = table_of(k=pd.Series([Decimal("Infinity"), None, Decimal("1.5")], dtype=object)), tmp_path / f"t{suffix}"
+    check_columns(frame, path)
+    assert any(clause.endswith(": k") for clause in written(frame, path))
+    assert read_back(path)["k"].tolist()[::2] == ["Infinity", "1.5"]

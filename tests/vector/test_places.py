@@ -341,6 +341,8 @@ def test_a_whole_file_or_none(tmp_path: Path) -> None:
         ("https://host/a/scene.tif?token=secret&x=:", "scene"),
         ("/vsicurl/https://host/scene.tif?token=secret", "scene"),
         ("zip://a.zip!scene.tif", "scene"),
+        ("/vsicurl?header.Authorization=Bearer%20secret&url=https%3A%2F%2Fhost%2Fscene.tif%3Fsig%3Dsecret", "scene"),
+        ("wss://me:secret@host", "host"),
         ("/vsizip/a.zip/scene.tif", "scene"),
         ('what "is": this?.tif', "what _is_ this"),
         ("", "_"),

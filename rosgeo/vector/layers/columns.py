@@ -28,6 +28,9 @@ RENAMED = "renamed"
 """How a clause begins that tells of new names."""
 
 _LARGEST = 2**63 - 1
+_UNREAD = range(2**63, 10**19)
+"""Whole numbers of 19 digits that GDAL's reader of JSON refuses (3.12), and with them the file; larger ones it takes."""
+
 _JSON = {"ARROW:extension:name": "arrow.json", "ARROW:extension:metadata": ""}
 _TIME = {"GDAL:OGR:type": "DateTime"}
 _KEPT_FIELDS = ("GDAL:OGR:alternative_name", "GDAL:OGR:comment", "GDAL:OGR:width", DOMAIN, DOMAIN_NAME)
@@ -274,7 +277,7 @@ def fit_for_json(frame: gpd.GeoDataFrame, *, dates: bool) -> Fitted:
     ----------
     frame : GeoDataFrame
     dates : bool
-        Readers take text that looks like a date for one, so that dates are not lost.
+        For GeoJSON: readers take text that looks like a date for one, so that dates are not lost; and GDAL reads the file.
     """
     given = _columns(frame)
     names = unique_names([n for n, _ in given])
@@ -284,6 +287,10 @@ def fit_for_json(frame: gpd.GeoDataFrame, *, dates: bool) -> Fitted:
     for (old, series), name in zip(given, names, strict=True):
         column = column_of(series, str(old))
         values, lost = json_values(column)
+        if dates and _has_unread(values):
+            whole = column.form == "typed"
+            values = [None if v is None else str(v) for v in values] if whole else _without_unread(values)
+            lost = lost | {"numbers that are too large as text"}
         if dates and column.form in ("typed", "times"):
             lost = lost - {"dates as text", "times as text"}
             if pa.types.is_string(column.values.type) and column.form == "typed" and date_or_time(values) is not None:
@@ -292,6 +299,21 @@ def fit_for_json(frame: gpd.GeoDataFrame, *, dates: bool) -> Fitted:
             losses.add(what, name)
         columns.append(values)
     return Fitted(names, columns, [{}] * len(names), losses.clauses())
+
+
+def _has_unread(value: Any) -> bool:
+    if isinstance(value, list | dict):
+        return any(map(_has_unread, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, int) and value in _UNREAD
+
+
+def _without_unread(value: Any) -> Any:
+    """Values of JSON with those of `_UNREAD` as text."""
+    if isinstance(value, list):
+        return [_without_unread(v) for v in value]
+    if isinstance(value, dict):
+        return {key: _without_unread(v) for key, v in value.items()}
+    return str(value) if isinstance(value, int) and value in _UNREAD else value
 
 
 def fit_for_parquet(frame: gpd.GeoDataFrame) -> Fitted:

@@ -54,11 +54,19 @@ def joined_columns(held: gpd.GeoDataFrame, new: gpd.GeoDataFrame, where: str) ->
             f"--append: the new boxes {found}, unlike those of {where}; give them the same columns, or name another output"
         )
     here |= {name: (pa.nulls(len(new), there[name][0].type), there[name][1]) for name in missing}
+    as_text = [name for name in there if _becomes_text(there[name], here[name])]
+    here |= {name: (here[name][0], {}) for name in as_text}
     columns = {name: _joined(there[name], here[name], name, where) for name in there}
     frame = pd.DataFrame(dict(enumerate(columns.values())), index=range(len(held) + len(new))).set_axis(list(columns), axis=1)
     told = held.attrs.get(FIELDS)
     frame.attrs = {FIELDS: told} if told else {}
-    return frame, second.lost, missing
+    return frame, [*second.lost, *([f"times as text: {', '.join(as_text)}"] if as_text else [])], missing
+
+
+def _becomes_text(held: tuple[pa.Array, dict[str, str]], new: tuple[pa.Array, dict[str, str]]) -> bool:
+    """Whether new times, which come as text, are to be text as those that are held: such as are finer than a GeoPackage's are so."""
+    kinds = [_kind(*held), _kind(*new)]
+    return kinds == ["string", "times"] and all(len(v) > v.null_count for v, _ in (held, new))
 
 
 def _with_ids(own: Fitted, other: Fitted, rows: int) -> dict[str, tuple[pa.Array, dict[str, str]]]:

@@ -36,6 +36,8 @@ __all__ = [
 ]
 
 _LITTLE_ROOM_BYTES = 1e9
+_RASTER_SIDES = (".ovr", ".msk", ".aux.xml")
+"""What GDAL and QGIS put beside a GeoTIFF, and read with whatever file is there then."""
 _PATIENCE_S = 5.0
 """For another program that reads the old file when the new one is whole."""
 
@@ -245,8 +247,8 @@ def _put_in_place(partials: Sequence[Path], paths: Sequence[Path]) -> None:
             kept.mkdir()
             for file in _files_of(path):
                 _require_replaceable(file)
-            # A part of an older Shapefile that has no successor goes as well, and an empty log.
-            for name in [*(p for p in (*_files_of(path), *_empty_sides(path)) if p not in new), *new]:
+            # A part of an older Shapefile that has no successor goes as well, an empty log, and what tells of an older raster.
+            for name in [*(p for p in (*_files_of(path), *_stale_sides(path)) if p not in new), *new]:
                 place = real_path(name)
                 old = kept / place.name if place.exists() else None
                 if old is not None:
@@ -266,8 +268,11 @@ def _put_in_place(partials: Sequence[Path], paths: Sequence[Path]) -> None:
                 old.unlink()
 
 
-def _empty_sides(path: Path) -> list[Path]:
-    """What is left beside a GeoPackage that is held alone, and so has no log."""
+def _stale_sides(path: Path) -> list[Path]:
+    """What is left beside a GeoPackage that is held alone, and so has no log; overviews and statistics of an older raster."""
+    if path.suffix.lower() in (".tif", ".tiff"):
+        place = real_path(path)
+        return [side for side in (place.with_name(place.name + end) for end in _RASTER_SIDES) if side.is_file()]
     return sides_of(path) if path.suffix.lower() == ".gpkg" else []
 
 

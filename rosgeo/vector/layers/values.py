@@ -170,7 +170,7 @@ def _of_kinds(values: list[Any], kinds: set[str]) -> Column:
         try:
             # NumPy's own reading of a column of dates and the like is by its first value; Arrow's is by all.
             return Column(pa.array(values))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OverflowError):
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError, OverflowError):  # TypeError: of an infinite Decimal
             pass
     texts = [None if v is None else text_of(v) for v in values]
     return Column(_text(texts), "mixed", values, "numbers that are too large as text" if len(kinds) == 1 else None)
