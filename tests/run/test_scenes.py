@@ -15,7 +15,16 @@ import shapely
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
-from rosgeo.errors import BoxesError, CRSMismatchError, NoOverlapWarning, OutputError, RasterError, RunInterruptedError
+from rasterio.control import GroundControlPoint
+from rosgeo.errors import (
+    BoxesError,
+    CRSMismatchError,
+    NoOverlapWarning,
+    OutputError,
+    PixelsWarning,
+    RasterError,
+    RunInterruptedError,
+)
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.geometry.mosaic import best_scenes, box_shares, touching_groups
 from rosgeo.raster.collection import expand_scenes
@@ -433,3 +442,41 @@ def test_coco_of_several_pictures_over_their_scenes(write_raster: WriteRaster, t
     with rasterio.open(scenes[1]) as dataset:
         box = shapely.box(*(dataset.transform @ (10, 40)), *(dataset.transform @ (30, 10)))
     assert box.buffer(0.5).contains(result.geometry[0])
+
+
+# ---------------------------------------------------------------- what is found of the scenes
+
+
+def holed(array: np.ndarray, value: float) -> np.ndarray:
+    other = array.astype(np.int16) * 3
+    other[:, :, :80] = value
+    return other
+
+
+def test_values_that_no_tag_names_count_in_the_choice_of_the_scene(write_raster: WriteRaster) -> None:
+    first = tile(write_raster, "a.tif", 0, 0, 160, 120, array=holed(ARRAY, -9999))
+    second = tile(write_raster, "b.tif", 0, 0, 160, 120, array=ARRAY.astype(np.int16) * 3)
+    with pytest.warns(PixelsWarning) as told:
+        made = run([first, second], boxes_of([BOXES[0], BOXES[4]]))
+    assert made.result["rosgeo_scene"].tolist() == ["b.tif", "a.tif"]
+    assert made.result["rosgeo_status"].tolist() == ["ok", "ok"]
+    # Once, and of the stretch that the run has.
+    assert ["far below all other values" in str(w.message) for w in told] == [True]
+    assert [view.get("fill") for view in made.record["views"]] == [[{"value": -9999.0, "share": 0.5, "nodata": True}], None]
+
+
+def test_choosing_a_scene_warns_of_no_stretch(write_raster: WriteRaster, recwarn: pytest.WarningsRecorder) -> None:
+    scenes = [tile(write_raster, n, 0, 0, 160, 120, array=ARRAY.astype(np.uint16) * 200) for n in ("a.tif", "b.tif")]
+    assert run(scenes).result["rosgeo_scene"].tolist() == ["a.tif"] * len(BOXES)
+    assert not len(recwarn)
+
+
+def test_the_record_says_how_well_each_scene_is_placed(write_raster: WriteRaster, tmp_path: Path) -> None:
+    path = tile(write_raster, "whole.tif", 0, 0, 160, 120)
+    with rasterio.open(path) as whole:
+        at = [(x, y, *(whole.transform * (x, y))) for x in (0, 80, 160) for y in (0, 60, 120)]
+    placed = write_raster("placed.tif", ARRAY, None)
+    with rasterio.open(placed, "r+") as out:
+        out.gcps = ([GroundControlPoint(row=y, col=x, x=east, y=north) for x, y, east, north in at], UTM)
+    record = run([placed, tile(write_raster, "small.tif", 0, 0, 5, 5)]).record
+    assert [view["placement"]["points"] for view in record["views"]] == [9]
