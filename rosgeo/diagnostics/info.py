@@ -17,6 +17,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from rosgeo.addresses.secrets import without_secrets
 from rosgeo.errors import InputFileNotFoundError, RasterError, UserInputError
+from rosgeo.files.names import is_there
 from rosgeo.geometry.crs import crs_label
 from rosgeo.geometry.mapping import pixel_size_map
 from rosgeo.raster.bands import StretchRule, choose_bands
@@ -79,7 +80,7 @@ def describe(path: str | Path) -> Facts:
         Nothing that is known here.
     """
     name = str(path)
-    if not name.strip() or (not is_gdal_name(name) and not Path(name).exists()):
+    if not name.strip() or (not is_gdal_name(name) and not is_there(name)):
         raise InputFileNotFoundError(
             f"{name or 'the name'}: no such file; expected a result of rosgeo, a raster, a layer or weights"
         )

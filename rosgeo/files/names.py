@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["hidden_beside", "legal_name", "real_path", "stem_of"]
+__all__ = ["hidden_beside", "is_there", "legal_name", "real_path", "stem_of"]
 
 _MOST_NAME_BYTES = 255
 """Of a file's name, on every usual file system."""
@@ -22,6 +22,12 @@ _SYSTEM_MARKS = re.compile(r'[<>:"/\\|?*\x00-\x1f]+')
 def real_path(path: str | Path) -> Path:
     """Where a file is or is to be, through all symbolic links: what is written there leaves the links as they are."""
     return Path(os.path.realpath(path))
+
+
+def is_there(name: str | Path) -> bool:
+    """Whether there is a file or folder of a name. False where the system takes no such name, as for a text that is none."""
+    # Path.exists raises for names that are too long, or hold a zero byte.
+    return os.path.exists(name)
 
 
 def hidden_beside(path: Path, ending: str) -> Path:
@@ -52,7 +58,7 @@ def stem_of(name: str) -> str:
         The stem of the file, of an address without what it is asked with; of a sub-dataset then the other parts of its name, joined by
         ``_``. Every system takes it as a file's name.
     """
-    if Path(name).exists():
+    if is_there(name):
         return legal_name(Path(name).stem)
     path, *further = _parts(name)
     words = (legal_name(word) for word in (_stem(path), *further) if word.strip(" ._/"))
