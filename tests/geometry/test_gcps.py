@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pyproj import CRS
 from rasterio.control import GroundControlPoint
 from rasterio.transform import GCPTransformer
+from rosgeo.errors import RasterError
 from rosgeo.geometry.gcps import fit_points
 from rosgeo.geometry.lattice import LatticeMapping, lattice_mapping
 from rosgeo.geometry.mapping import AffineMapping, QuadraticMapping

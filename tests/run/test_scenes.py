@@ -15,6 +15,7 @@ import shapely
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
+from pyproj import CRS
 from rasterio.control import GroundControlPoint
 from rosgeo.errors import (
     BoxesError,
@@ -474,9 +475,34 @@ def test_choosing_a_scene_warns_of_no_stretch(write_raster: WriteRaster, recwarn
 def test_the_record_says_how_well_each_scene_is_placed(write_raster: WriteRaster, tmp_path: Path) -> None:
     path = tile(write_raster, "whole.tif", 0, 0, 160, 120)
     with rasterio.open(path) as whole:
-        at = [(x, y, *(whole.transform * (x, y))) for x in (0, 80, 160) for y in (0, 60, 120)]
+        at = [(x, y, *(whole.transform @ (x, y))) for x in (0, 80, 160) for y in (0, 60, 120)]
     placed = write_raster("placed.tif", ARRAY, None)
     with rasterio.open(placed, "r+") as out:
         out.gcps = ([GroundControlPoint(row=y, col=x, x=east, y=north) for x, y, east, north in at], UTM)
     record = run([placed, tile(write_raster, "small.tif", 0, 0, 5, 5)]).record
     assert [view["placement"]["points"] for view in record["views"]] == [9]
+
+
+DEGREES = Affine(0.01, 0, 179.5, 0, -0.01, 10)
+
+
+def test_tiles_on_both_sides_of_the_antimeridian_are_seen_as_one(write_raster: WriteRaster) -> None:
+    whole = write_raster("whole.tif", ARRAY, DEGREES, crs="EPSG:4326")
+    west = write_raster("west.tif", ARRAY[:, :, :50], DEGREES, crs="EPSG:4326")
+    # From 180 on, written as -180.
+    east = write_raster("east.tif", ARRAY[:, :, 50:], Affine(0.01, 0, -180, 0, -0.01, 10), crs="EPSG:4326")
+    far = write_raster("far.tif", ARRAY[:, :, :50], Affine(0.01, 0, 20, 0, -0.01, 10), crs="EPSG:4326")
+    boxes = px_boxes([(35, 20, 70, 60), (80, 20, 100, 40), (5, 20, 25, 40)], DEGREES, "EPSG:4326")
+    expected = run(whole, boxes, segmenter=Textured()).result.geometry
+    for scenes in ([west, east, far], [far, east, west]):
+        made = run(scenes, boxes, segmenter=Textured()).result
+        assert [set(name.split(" + ")) for name in made["rosgeo_scene"]] == [{"west.tif", "east.tif"}, {"east.tif"}, {"west.tif"}]
+        for mine, theirs in zip(made.geometry, expected, strict=True):
+            turned = shapely.affinity.translate(mine, 360 * round((theirs.centroid.x - mine.centroid.x) / 360))
+            assert turned.intersection(theirs).area / turned.union(theirs).area > 0.999
+
+
+def test_tiles_round_the_globe_stay_as_they_are() -> None:
+    grids = [RasterGrid(10, 12, AffineMapping(Affine(10, 0, 120 * i - 180, 0, -10, 50)), CRS.from_epsg(4326)) for i in range(3)]
+    (group,) = touching_groups(grids, ["rgb"] * 3)
+    assert (group.offsets[:, 0].tolist(), group.grid.mapping.to_map(np.zeros((1, 2))).tolist()) == ([0, 12, 24], [[-180, 50]])
