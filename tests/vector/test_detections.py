@@ -194,6 +194,21 @@ def test_yolo_files_in_other_letters(tmp_path: Path) -> None:
     assert found.picture.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.txt", b"", "is empty; expected at least one box"),
+        ("a.csv", b" \n", "is empty"),
+        ("a.csv", "xmin,ymin,xmax,ymax,name\n1,1,4,4,é".encode("latin-1"), "is not UTF-8"),
+        ("a.csv", "xmin,ymin,xmax,ymax\n1,1,4,4".encode("utf-16"), "is not UTF-8"),
+    ],
+)
+def test_files_that_hold_no_text_of_boxes(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BoxesError, match=words):
+        read_box_layer(str(tmp_path / name), pictures=[SCENE])
+
+
 def test_yolo_rows(tmp_path: Path) -> None:
     assert is_yolo(["0 0.5 0.5 0.1 0.1", "", "3 0.1 0.2 0.3 0.4 0.9"])
     assert not is_yolo(["0.5 0.5 0.5 0.1 0.1"])
