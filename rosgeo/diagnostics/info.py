@@ -16,7 +16,9 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from rosgeo.addresses.secrets import without_secrets
-from rosgeo.errors import InputFileNotFoundError, RasterError, UserInputError
+from rosgeo.diagnostics.gathered import detections_facts, scenes_facts
+from rosgeo.errors import InputFileNotFoundError, OptionError, RasterError, UserInputError
+from rosgeo.files.names import is_there
 from rosgeo.geometry.crs import crs_label
 from rosgeo.geometry.mapping import pixel_size_map
 from rosgeo.raster.bands import StretchRule, choose_bands
@@ -28,6 +30,7 @@ from rosgeo.raster.sample import sample_scene
 from rosgeo.raster.source import open_source
 from rosgeo.vector.layers.database import require_log
 from rosgeo.vector.layers.geojson import tail_member
+from rosgeo.vector.layers.names import split_name
 from rosgeo.vector.orthogonal import ground_scale_m
 
 __all__ = ["describe", "may_be_weights"]
@@ -63,27 +66,43 @@ def describe(path: str | Path) -> Facts:
     Parameters
     ----------
     path : path
-        A file, or a name that GDAL opens.
+        A file, a name that GDAL opens, a layer as QGIS names it (``boxes.gpkg|layername=ships``), or whatever else a run takes.
 
     Returns
     -------
     dict
         Plain values for JSON. ``kind``: ``result`` (with ``record``; a Shapefile holds none), ``mask raster`` (likewise), ``scene``,
-        ``container`` (with ``sub_datasets``), ``layer``, ``training layout`` or ``stac item``; what else there is depends on it.
+        ``container`` (with ``sub_datasets``), ``scenes``, ``layer``, ``training layout`` or ``stac item``; what else there is depends on
+        it.
 
     Raises
     ------
     InputFileNotFoundError
         No such file.
     UserInputError
-        Nothing that is known here.
+        Nothing that is known here, or a file without the layer that is named.
     """
     name = str(path)
-    if not name.strip() or (not is_gdal_name(name) and not Path(name).exists()):
+    named = split_name(name)
+    if named.layer is not None and is_there(named.path):
+        facts = _layer(named.path, named.layer)
+        if facts is not None:
+            return {"file": without_secrets(named.path), "bytes": Path(named.path).stat().st_size, **facts}
+    is_name = is_gdal_name(name) or is_there(name) or "*" in name
+    if not name.strip() or not is_name:
         raise InputFileNotFoundError(
             f"{name or 'the name'}: no such file; expected a result of rosgeo, a raster, a layer or weights"
         )
-    attempts: tuple[Callable[[str], Facts | None], ...] = (_layout, _json, _parquet, _raster, _layer, _container)
+    attempts: tuple[Callable[[str], Facts | None], ...] = (
+        _layout,
+        _json,
+        _parquet,
+        scenes_facts,
+        _raster,
+        _layer,
+        _container,
+        detections_facts,
+    )
     for attempt in attempts:
         facts = attempt(name)
         if facts is not None:
@@ -314,17 +333,19 @@ def _container(name: str) -> Facts | None:
         return None
 
 
-def _layer(name: str) -> Facts | None:
+def _layer(name: str, chosen: str | None = None) -> Facts | None:
     require_log(name)
     try:
         layers = [str(layer) for layer, kind in pyogrio.list_layers(name) if kind is not None]
         if not layers:
             return None
+        if chosen is not None and chosen not in layers:
+            raise OptionError(f"{name} has no layer {chosen!r}; it has: {', '.join(layers)}")
         infos = [pyogrio.read_info(name, layer=layer, force_feature_count=True, force_total_bounds=True) for layer in layers]
     except (DataSourceError, DataLayerError, RuntimeError):
         return None
     records = [(info.get("layer_metadata") or {}).get("rosgeo") for info in infos]
-    main = next((i for i, record in enumerate(records) if record), 0)
+    main = next((i for i, record in enumerate(records) if record), 0) if chosen is None else layers.index(chosen)
     info = infos[main]
     text = records[main]
     record = json.loads(text) if text else None

@@ -6,11 +6,11 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from rosgeo.addresses.secrets import without_secrets
 
-__all__ = ["hidden_beside", "legal_name", "real_path", "stem_of"]
+__all__ = ["hidden_beside", "is_there", "legal_name", "real_path", "stem_of"]
 
 _MOST_NAME_BYTES = 255
 """Of a file's name, on every usual file system."""
@@ -24,6 +24,12 @@ _SYSTEM_MARKS = re.compile(r'[<>:"/\\|?*\x00-\x1f]+')
 def real_path(path: str | Path) -> Path:
     """Where a file is or is to be, through all symbolic links: what is written there leaves the links as they are."""
     return Path(os.path.realpath(path))
+
+
+def is_there(name: str | Path) -> bool:
+    """Whether there is a file or folder of a name. False where the system takes no such name, as for a text that is none."""
+    # Path.exists raises for names that are too long, or hold a zero byte.
+    return os.path.exists(name)
 
 
 def hidden_beside(path: Path, ending: str) -> Path:
@@ -51,23 +57,41 @@ def stem_of(name: str) -> str:
     Returns
     -------
     str
-        The stem of the file, of an address without what it is asked with; of a sub-dataset the stem of its file and the parts of its name,
-        joined by ``_``. Every system takes it as a file's name.
+        The stem of the file, of an address without what it is asked with; of a sub-dataset then the other parts of its name, joined by
+        ``_``. Every system takes it as a file's name.
     """
-    if Path(name).exists():
+    if is_there(name):
         return legal_name(Path(name).stem)
-    name = without_secrets(name)
-    # /vsicurl/ stands before an address, and zip:// before the name of a file in an archive.
-    address = urlsplit(name[name.index("http") :] if name.startswith("/vsi") and "http" in name else name)
-    text = (address.path or address.netloc) if "://" in name else name
-    parts = _SUBDATASET.fullmatch(name)
-    if parts is None or "://" in name.partition('"')[0]:
-        return legal_name(Path(text.rpartition("!")[2].replace("\\", "/")).stem)
-    named = [quoted or plain for quoted, plain in _PART.findall(parts["rest"])]
-    stems = [Path(part).stem if "." in part else part.strip("/") for part in named]
-    return "_".join(legal_name(stem) for stem in stems if stem)
+    path, *further = _parts(without_secrets(name))
+    words = (legal_name(word) for word in (_stem(path), *further) if word.strip(" ._/"))
+    return "_".join(words)[:_MOST_STEM].rstrip(" ._") or "_"
+
+
+def _parts(name: str) -> list[str]:
+    """The file that a name of GDAL's is of, and then what of it is meant."""
+    match = _SUBDATASET.fullmatch(name)
+    if match is None:
+        return [name]
+    parts = [quoted or plain for quoted, plain in _PART.findall(match["rest"])]
+    # GTIFF_DIR:2:scene.tif has the file last, most others first.
+    at = next((i for i, part in enumerate(parts) if re.search(r"\.\w+$", _unsigned(part))), 0)
+    return [*parts[at : at + 1], *(part.strip("/") for i, part in enumerate(parts) if i != at)] or [name]
+
+
+def _stem(path: str) -> str:
+    # zip:// stands before the name of a file in an archive.
+    return Path(_unsigned(path).rpartition("!")[2].replace("\\", "/")).stem
+
+
+def _unsigned(path: str) -> str:
+    """A path, of an address that part of it, so without the keys that it may hold."""
+    # /vsicurl/ stands before an address.
+    address = path[path.index("http") :] if path.startswith("/vsi") and "http" in path else path
+    split = urlsplit(address)
+    return unquote(split.path or split.netloc) if "://" in address else path
 
 
 # The driver's name is longer than that of a Windows disk.
-_SUBDATASET = re.compile(r"[A-Za-z0-9_]{2,}:(?P<rest>.+)")
-_PART = re.compile(r'"([^"]*)"|([^":]+)')
+_SUBDATASET = re.compile(r"[A-Za-z0-9_]{2,}:(?!//)(?P<rest>.+)")
+_PART = re.compile(r'"([^"]*)"|((?:[A-Za-z]:(?=[/\\])|[^":]|:(?=//[^:"]*\.))+)')
+"""Between quotes, or to the next colon that is not a disk's nor an address's."""

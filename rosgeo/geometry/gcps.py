@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from rosgeo.errors import RasterError
 from rosgeo.geometry.lattice import LatticeMapping, lattice_mapping
 from rosgeo.geometry.mapping import AffineMapping, affine_from_points, mapping_from_gcps
 from rosgeo.types import FloatArray, PixelMapping
@@ -109,9 +110,14 @@ def fit_points(
     Raises
     ------
     RasterError
-        Fewer than three points, or all on one line.
+        Fewer than three points, or all on one line; one that is no number.
     """
     px, target = (np.ascontiguousarray(points, dtype=np.float64) for points in (points_px, points_map))
+    wrong = np.flatnonzero(~np.isfinite(np.concatenate([px, target], axis=1)).all(axis=1))
+    if len(wrong):
+        raise RasterError(
+            f"{len(wrong)} of the raster's {len(px)} ground control points hold no numbers (the first: {wrong[0] + 1})"
+        )
     return _fitted(px.tobytes(), target.tobytes(), shape, crs)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 from affine import Affine
 
+from rosgeo.geometry.longitudes import x_period
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.types import BoolArray, FloatArray, IntArray, RasterGrid
 
@@ -56,11 +57,13 @@ def touching_groups(grids: Sequence[RasterGrid], kinds: Sequence[Hashable]) -> l
     -------
     list of Mosaic
         Each scene is in just one; ordered by their first members. Joined are scenes of one CRS and one pixel grid (affine, whole pixels
-        apart) that touch in an edge or corner, and of which no two share a pixel: what overlaps was taken twice, and is no tile.
+        apart) that touch in an edge or corner, at the antimeridian too, and of which no two share a pixel: what overlaps was taken twice,
+        and is no tile.
     """
     groups: list[Mosaic] = []
     for numbers, corners in _by_grid(grids, kinds):
         sizes = np.array([(grids[n].width, grids[n].height) for n in numbers], dtype=np.int64)
+        corners = _in_one_turn(corners, sizes, grids[numbers[0]])
         for part in _joined(corners, sizes):
             groups.append(_mosaic([numbers[i] for i in part], grids, corners[part], sizes[part]))
     return sorted(groups, key=lambda g: g.members[0])
@@ -89,6 +92,28 @@ def _corner_in(grid: RasterGrid, first: RasterGrid) -> FloatArray | None:
     moved = first.mapping.to_px(grid.mapping.to_map(corners))
     there: FloatArray = moved[0].round()
     return there if np.abs(moved - corners - there).max() <= _ALIGNED_PX else None
+
+
+def _in_one_turn(corners: IntArray, sizes: IntArray, first: RasterGrid) -> IntArray:
+    """Corners with columns so that tiles on both sides of the antimeridian touch: a turn begins behind the widest gap.
+
+    As they are where x does not come back after a whole number of columns, or no gap is left.
+    """
+    period, mapping = x_period(first.crs), first.mapping
+    if period is None or len(corners) < 2 or not isinstance(mapping, AffineMapping) or mapping.transform.b or mapping.transform.d:
+        return corners
+    turn = round(period / abs(mapping.transform.a))
+    if abs(period / abs(mapping.transform.a) - turn) > _ALIGNED_PX or sizes[:, 0].max() > turn:
+        return corners
+    left = corners[:, 0] % turn
+    order = np.argsort(left, kind="stable")
+    reach = np.maximum.accumulate((left + sizes[:, 0])[order])
+    gaps = np.append(left[order][1:], left[order][0] + turn) - np.maximum(reach, reach[-1] - turn)
+    if gaps.max() <= 0:
+        return corners
+    begin = left[order][(int(gaps.argmax()) + 1) % len(order)]
+    turned: IntArray = np.stack([(left - begin) % turn, corners[:, 1]], axis=1)
+    return turned
 
 
 def _joined(corners: IntArray, sizes: IntArray) -> list[list[int]]:

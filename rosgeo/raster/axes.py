@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from affine import Affine
 
 from rosgeo.errors import RasterError
@@ -17,6 +18,10 @@ __all__ = ["array_transform", "bands_first", "counts_pixels", "spatial_dims"]
 
 _UNEVEN_PX = 0.1
 """Pixels may lie so far beside an even grid: coordinates in single precision, and sums of rounded steps."""
+_ROUNDED_PX = 1.0
+"""Coordinates in single precision may be rounded by so many pixels at most,"""
+_ROUNDED_MORE = 1.5
+"""and lie so many times that beside an even grid: it is rounded too."""
 
 _OF_BANDS = {
     *(
@@ -147,8 +152,12 @@ def _even_axis(array: xr.DataArray, dim: str, stored_step: float | None, name: s
                 "array.rio.write_transform(transform)"
             )
         return stored_step, float(at[0] - stored_step / 2)
-    step = (at[-1] - at[0]) / (len(at) - 1)
-    off = np.abs(at - (at[0] + step * np.arange(len(at)))).max()
+    step, first = (at[-1] - at[0]) / (len(at) - 1), at[0]
+    off = np.abs(at - (first + step * np.arange(len(at)))).max()
+    if step and off > _UNEVEN_PX * abs(step):
+        fitted = _rounded_axis(at, step)
+        if fitted is not None:
+            return fitted[0], fitted[1] - fitted[0] / 2
     if not step or off > _UNEVEN_PX * abs(step):
         steps = np.diff(at)[np.argsort(np.abs(np.diff(at)))]
         far = "" if not step else f" (up to {off / abs(step):.3g} px beside an even grid)"
@@ -156,7 +165,22 @@ def _even_axis(array: xr.DataArray, dim: str, stored_step: float | None, name: s
             f"{name}: {dim} is not evenly spaced: steps of {steps[0]:.3g} to {steps[-1]:.3g}{far}, "
             f"so that its pixels have no place on a grid. Regrid it, as in array.interp({dim}=...), or segment the parts"
         )
-    return float(step), float(at[0] - step / 2)
+    return float(step), float(first - step / 2)
+
+
+def _rounded_axis(at: npt.NDArray[np.float64], step: float) -> tuple[float, float] | None:
+    """Step and first centre of even coordinates that single precision has rounded, by least squares; None for others.
+
+    Longitudes near 180 are stored to 1.5e-5 degrees, which is more than a metre: no pixel has its own place then, but all together have.
+    """
+    rounding = float(np.spacing(np.float32(np.abs(at).max()))) / 2
+    if (at != at.astype(np.float32)).any() or rounding > _ROUNDED_PX * abs(step):
+        return None
+    number = np.arange(len(at)) - (len(at) - 1) / 2
+    slope = float((number * (at - at.mean())).sum() / (number**2).sum())
+    first = float(at.mean() + slope * number[0])
+    off = np.abs(at - (first + slope * np.arange(len(at)))).max()
+    return (slope, first) if off <= _ROUNDED_MORE * rounding else None
 
 
 def _two_dimensional(array: xr.DataArray, x: str, y: str) -> tuple[str, str] | None:

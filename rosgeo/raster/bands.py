@@ -177,7 +177,9 @@ class Stretch:
             scaled = values.astype(np.float64)
         else:
             low = np.array(self.low)[:, None, None]
-            scaled = (values.astype(np.float64) - low) * (255 / (np.array(self.high)[:, None, None] - low))
+            # A fill value may be the largest number that there is.
+            with np.errstate(over="ignore"):
+                scaled = (values.astype(np.float64) - low) * (255 / (np.array(self.high)[:, None, None] - low))
         out: UInt8Array = np.nan_to_num(np.clip(np.round(scaled), 0, 255)).astype(np.uint8)
         return out
 

@@ -90,6 +90,9 @@ def _outlier(values: npt.NDArray[np.float64], size: int, dtype: np.dtype[Any]) -
     """The lowest or highest value where it is such a one."""
     if len(values) < _LEAST_REST:
         return None
+    if _is_sentinel(values.max(), dtype) and (values == values.max()).all():
+        # Nothing to compare with, and a picture of nothing but such a value is none.
+        return Fill(float(values.max()), len(values) / size, bool(values.max() < 0), certain=not _is_top(values.max(), dtype))
     for below, value in ((True, values.min()), (False, values.max())):
         rest = values[values != value]
         held = len(values) - len(rest)
@@ -99,14 +102,23 @@ def _outlier(values: npt.NDArray[np.float64], size: int, dtype: np.dtype[Any]) -
         low, high = np.percentile(rest, [2, 98])
         gap = low - value if below else value - high
         between = (rest < low - gap / 2).sum() if below else (rest > high + gap / 2).sum()
-        sentinel = value in _SENTINELS or abs(value) >= _HUGE or (dtype.kind == "i" and value == np.iinfo(dtype).min)
+        sentinel = _is_sentinel(value, dtype)
         far = _FAR_SENTINEL if sentinel else _FAR
         # Where the rest is a few values too, as of classes or of a mask, this may be one of them.
         many = sentinel or len(np.unique(rest)) >= _LEAST_VALUES
         if many and gap > 0 and gap >= far * (high - low) and between <= _BETWEEN * held:
-            top = dtype.kind in "iu" and value == np.iinfo(dtype).max
-            return Fill(float(value), held / size, below, certain=bool((below or sentinel) and not top))
+            return Fill(float(value), held / size, below, certain=bool((below or sentinel) and not _is_top(value, dtype)))
     return None
+
+
+def _is_sentinel(value: float, dtype: np.dtype[Any]) -> bool:
+    """Whether a value is one that people write where nothing was measured."""
+    return bool(value in _SENTINELS or abs(value) >= _HUGE or (dtype.kind == "i" and value == np.iinfo(dtype).min))
+
+
+def _is_top(value: float, dtype: np.dtype[Any]) -> bool:
+    """Whether a value is where an integer type saturates."""
+    return bool(dtype.kind in "iu" and value == np.iinfo(dtype).max)
 
 
 def without_fills(sample: npt.NDArray[Any], valid: BoolArray, fills: Sequence[Fill]) -> BoolArray:

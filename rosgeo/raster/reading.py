@@ -102,7 +102,9 @@ def equals_any(values: npt.NDArray[Any], wanted: Sequence[float]) -> BoolArray:
         elif values.dtype.kind == "f" and math.isfinite(value):
             # A tag in decimals is seldom the binary number itself. What is huge, a subtraction would make infinite.
             near = abs(value) * 1e-6
-            found |= (values >= value - near) & (values <= value + near)
+            # The largest of all, as fills often are, and its neighbour is infinite.
+            with np.errstate(over="ignore"):
+                found |= (values >= value - near) & (values <= value + near)
         else:
             found |= values == value
     return found

@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from rasterio.env import getenv, hasenv
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from rosgeo.errors import InputFileNotFoundError, RasterError
+from rosgeo.files.names import is_there
 from rosgeo.raster.array import ArraySource
 from rosgeo.raster.dataset import RasterioSource, short
 from rosgeo.raster.linked import file_of
@@ -93,7 +93,7 @@ def _no_scene(scene: Any) -> str:
 def _open_dataset(name: str) -> Iterator[Any]:
     if not name.strip():
         raise InputFileNotFoundError("the scene's name is empty; expected a raster")
-    if not is_gdal_name(name) and not Path(name).exists():
+    if not is_gdal_name(name) and not is_there(name):
         raise InputFileNotFoundError(f"{name}: no such file; expected a raster")
     try:
         with warnings.catch_warnings():

@@ -250,6 +250,7 @@ def _facts(ready: PreparedScenes, options: SegmentOptions, segmenter: Segmenter)
             "bands": list(v.bands),
             "stretch": v.stretch.record(),
             "axes": "map" if v.upright else "raster",
+            **v.told,
         }
         for v in ready.views
     ]

@@ -27,7 +27,7 @@ from rosgeo.geometry.place import Placed, check_frames, place_geometries
 from rosgeo.geometry.plan import make_plan
 from rosgeo.inference.crops import PADDING_RGB
 from rosgeo.inference.predict import Segmenter
-from rosgeo.raster.bands import Stretch, StretchRule, parse_stretch
+from rosgeo.raster.bands import Stretch, parse_stretch
 from rosgeo.raster.crops import CropReader, open_reader
 from rosgeo.raster.mosaic import SceneHeader, SceneMosaic, open_mosaic
 from rosgeo.raster.reading import Reading
@@ -35,6 +35,7 @@ from rosgeo.raster.source import RasterSource
 from rosgeo.raster.upright import upright_source
 from rosgeo.run.options import SegmentOptions
 from rosgeo.run.prompts import prompts_of
+from rosgeo.run.record import of_scene
 from rosgeo.run.tiles import crops_of, mask_result
 from rosgeo.types import BoolArray, Boxes, Crop, FloatArray, IntArray, ObjectMask, RasterGrid, Tile
 from rosgeo.vector.layers.boxes import BoxLayer
@@ -67,6 +68,8 @@ class SceneView:
         Fitted on the whole of it.
     reading : Reading
         How it is read, with what was found of fill values.
+    told : dict
+        What the record says of it, see `of_scene`.
     """
 
     mosaic: SceneMosaic
@@ -75,6 +78,7 @@ class SceneView:
     bands: tuple[int, int, int]
     stretch: Stretch
     reading: Reading
+    told: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -255,8 +259,11 @@ def _best(found: Sequence[_Candidate], mosaics: Sequence[SceneMosaic], options: 
         asked = np.flatnonzero(several[mine])
         if len(asked):
             with open_mosaic(mosaic) as source:
-                bands = open_reader(source, bands=options.bands, stretch=StretchRule("none"), padding_rgb=PADDING_RGB).bands
-                invalid[mine[asked]] = [_invalid_share(source, bands, candidate.xyxy_px[i]) for i in asked]
+                # With the fill values that no tag names; they are told where the scene is planned.
+                reader = open_reader(
+                    source, bands=options.bands, stretch=parse_stretch(options.stretch), padding_rgb=PADDING_RGB, quiet=True
+                )
+                invalid[mine[asked]] = [_invalid_share(reader.source, reader.bands, candidate.xyxy_px[i]) for i in asked]
     return best_scenes(row, scene, inside, invalid, sizes[scene], count)
 
 
@@ -300,7 +307,9 @@ def view_of(
         )
         reader = open_reader(prompts.source, bands=options.bands, stretch=parse_stretch(options.stretch), padding_rgb=PADDING_RGB)
         upright = prompts.axes == "map"
-        view = SceneView(mosaic, prompts.source.grid, upright, reader.bands, reader.stretch, reader.source.reading)
+        view = SceneView(
+            mosaic, prompts.source.grid, upright, reader.bands, reader.stretch, reader.source.reading, of_scene(reader)
+        )
     boxes_px = replace(prompts.boxes_px, ids=rows)
     plan = make_plan(boxes_px, prompts.usable, view.grid.shape, options.crop)
     return view, boxes_px, list(plan.tiles), rows[plan.invalid | plan.outside]

@@ -144,3 +144,37 @@ def test_what_is_unknown_is_one_line(cli: Cli, tmp_path: Path, name: str, conten
     assert (run.stdout, len(run.stderr.splitlines())) == ("", 1)
     assert run.stderr.startswith("Error: ")
     assert name in run.stderr
+
+
+def test_what_a_run_takes_beside_rasters_and_layers(cli: Cli, tmp_path: Path, write_raster: WriteRaster) -> None:
+    (tmp_path / "scenes").mkdir()
+    for name in ("a.tif", "b.tif"):
+        write_raster(f"scenes/{name}", np.ones((3, 8, 8), dtype=np.uint8))
+    (tmp_path / "yolo").mkdir()
+    (tmp_path / "yolo" / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n1 0.2 0.2 0.1 0.1\n")
+    (tmp_path / "yolo" / "classes.txt").write_text("ship\ncar\n")
+    (tmp_path / "boxes.csv").write_text("xmin,ymin,xmax,ymax,image_path\n1,1,4,4,a.tif\n")
+    (tmp_path / "found.json").write_text(json.dumps([{"image_id": 3, "bbox": [1, 1, 3, 3], "score": 0.5}]))
+    assets = {"visual": {"href": "scenes/a.tif", "type": "image/tiff; application=geotiff"}}
+    item = {"type": "Feature", "stac_version": "1.0.0", "geometry": None, "properties": {}, "assets": assets, "links": []}
+    other = item | {"id": "b", "assets": {"visual": assets["visual"] | {"href": "scenes/b.tif"}}}
+    (tmp_path / "items.json").write_text(json.dumps({"type": "FeatureCollection", "features": [item | {"id": "a"}, other]}))
+    names = ("scenes", "items.json", "yolo", "yolo/a.txt", "boxes.csv", "found.json")
+    facts = told(cli, *(tmp_path / name for name in names))
+    assert [f["kind"] for f in facts] == ["scenes", "scenes", "layer", "layer", "layer", "layer"]
+    assert [Path(s).name for f in facts[:2] for s in f["scenes"]] == ["a.tif", "b.tif"] * 2
+    assert [f["rows"] for f in facts[2:]] == [2, 2, 1, 1]
+    assert [f["format"] for f in facts[2:]] == ["YOLO", "YOLO", "table of boxes", "COCO detections"]
+    assert facts[4]["pictures"] == ["a.tif"]
+
+
+def test_a_layer_as_qgis_names_it(cli: Cli, tmp_path: Path) -> None:
+    frame = gpd.GeoDataFrame({"a": [1]}, geometry=gpd.points_from_xy([1], [2]), crs=4326)
+    path = tmp_path / "b.gpkg"
+    frame.to_file(path, layer="first", driver="GPKG")
+    frame.rename(columns={"a": "b"}).to_file(path, layer="second", driver="GPKG")
+    (facts,) = told(cli, f"{path}|layername=second")
+    assert (facts["layer"], facts["columns"], facts["further_layers"]) == ("second", ["b"], ["first"])
+    wrong = cli("info", f"{path}|layername=third")
+    assert wrong.exit_code == 2
+    assert "has no layer 'third'; it has: first, second" in wrong.stderr

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pyproj import CRS
 from rasterio.control import GroundControlPoint
 from rasterio.transform import GCPTransformer
+from rosgeo.errors import RasterError
 from rosgeo.geometry.gcps import fit_points
 from rosgeo.geometry.lattice import LatticeMapping, lattice_mapping
 from rosgeo.geometry.mapping import AffineMapping, QuadraticMapping
@@ -173,3 +174,10 @@ def test_misses_in_metres() -> None:
     assert on_globe.record()["kind"] == "affine"
     _, nowhere = fit_points(px, target, SHAPE)
     assert "mean_m" not in nowhere.record()
+
+
+def test_points_that_are_no_numbers() -> None:
+    px = np.array([[0.0, 0], [10, 0], [0, 10], [10, 10]])
+    target = np.array([[0, 0], [np.nan, 0], [0, 10], [10, 10]])
+    with pytest.raises(RasterError, match=r"1 of the raster's 4 ground control points hold no numbers \(the first: 2\)"):
+        fit_points(px, target, (10, 10))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rosgeo.errors import OptionError, PixelsWarning
-from rosgeo.raster.bands import StretchRule, parse_stretch
+from rosgeo.raster.bands import Stretch, StretchRule, parse_stretch
 from rosgeo.raster.crops import open_reader
 from rosgeo.raster.fill import find_fills
 from rosgeo.raster.reading import Reading, equals_any, make_reading, parse_nodata
@@ -82,12 +82,11 @@ def test_what_may_be_saturated_is_told_and_counts(low: float, high: float, dtype
         (field(0, 2) > 1).astype("float32"),
         field(1, 6, "int16", 0),
         field(1, 6, "uint8", 0),
-        np.full((3, 9, 9), -9999.0),
         np.where(field(0, 1) > 0.5, 10.0, -9999.0)[:, :2, :2],
         np.random.default_rng(0).lognormal(0, 2, (3, 100, 100)),
         np.linspace(-10000, 1, 30000).reshape(3, 100, 100),
     ],
-    ids=["even", "black", "too few", "near", "truth", "classes", "8 bit", "nothing else", "few", "tail", "ramp"],
+    ids=["even", "black", "too few", "near", "truth", "classes", "8 bit", "few", "tail", "ramp"],
 )
 def test_what_is_no_fill(values: np.ndarray) -> None:
     assert found(values) == []
@@ -204,3 +203,30 @@ def test_values_are_compared_to_their_last_digits() -> None:
     np.testing.assert_array_equal(equals_any(single, [float("inf")]), [False] * 5 + [True])
     np.testing.assert_array_equal(equals_any(np.array([0, 7, 255], np.uint8), [7, -9999]), [False, True, False])
     np.testing.assert_array_equal(equals_any(single, []), [False] * 6)
+
+
+@pytest.mark.parametrize("fill", [float(np.finfo(np.float32).min), float(np.finfo(np.float32).max)])
+def test_the_largest_numbers_overflow_without_a_word(write_raster: WriteRaster, fill: float) -> None:
+    path = write_raster("huge.tif", field(0, 1, fill=fill))
+    with open_source(path) as source, warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        warnings.simplefilter("ignore", PixelsWarning)
+        reader = open_reader(source, bands=None, stretch=StretchRule(), padding_rgb=(0, 0, 0))
+        values, valid = reader.source.read(reader.bands, slice(0, 40), slice(0, 40))
+        reader.stretch.apply(values)
+        Stretch((0.0,) * 3, (1.0,) * 3).apply(np.full((3, 2, 2), np.finfo(np.float64).min))
+    assert valid[:, 0].tolist() == [False] * 20 + [True] * 20
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "expected"),
+    [
+        (-9999, "int16", [(-9999, 1.0, True)]),
+        (-3.4e38, "float32", [(float(np.float32(-3.4e38)), 1.0, True)]),
+        (32767, "int16", [(32767, 1.0, False)]),
+        (0, "int16", []),
+        (7, "uint16", []),
+    ],
+)
+def test_a_scene_of_nothing_but_a_fill_value(value: float, dtype: str, expected: Any) -> None:
+    assert found(np.full((3, 40, 40), value, dtype=dtype)) == expected

@@ -15,7 +15,17 @@ import shapely
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
-from rosgeo.errors import BoxesError, CRSMismatchError, NoOverlapWarning, OutputError, RasterError, RunInterruptedError
+from pyproj import CRS
+from rasterio.control import GroundControlPoint
+from rosgeo.errors import (
+    BoxesError,
+    CRSMismatchError,
+    NoOverlapWarning,
+    OutputError,
+    PixelsWarning,
+    RasterError,
+    RunInterruptedError,
+)
 from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.geometry.mosaic import best_scenes, box_shares, touching_groups
 from rosgeo.raster.collection import expand_scenes
@@ -433,3 +443,66 @@ def test_coco_of_several_pictures_over_their_scenes(write_raster: WriteRaster, t
     with rasterio.open(scenes[1]) as dataset:
         box = shapely.box(*(dataset.transform @ (10, 40)), *(dataset.transform @ (30, 10)))
     assert box.buffer(0.5).contains(result.geometry[0])
+
+
+# ---------------------------------------------------------------- what is found of the scenes
+
+
+def holed(array: np.ndarray, value: float) -> np.ndarray:
+    other = array.astype(np.int16) * 3
+    other[:, :, :80] = value
+    return other
+
+
+def test_values_that_no_tag_names_count_in_the_choice_of_the_scene(write_raster: WriteRaster) -> None:
+    first = tile(write_raster, "a.tif", 0, 0, 160, 120, array=holed(ARRAY, -9999))
+    second = tile(write_raster, "b.tif", 0, 0, 160, 120, array=ARRAY.astype(np.int16) * 3)
+    with pytest.warns(PixelsWarning) as told:
+        made = run([first, second], boxes_of([BOXES[0], BOXES[4]]))
+    assert made.result["rosgeo_scene"].tolist() == ["b.tif", "a.tif"]
+    assert made.result["rosgeo_status"].tolist() == ["ok", "ok"]
+    # Once, and of the stretch that the run has.
+    assert ["far below all other values" in str(w.message) for w in told] == [True]
+    assert [view.get("fill") for view in made.record["views"]] == [[{"value": -9999.0, "share": 0.5, "nodata": True}], None]
+
+
+def test_choosing_a_scene_warns_of_no_stretch(write_raster: WriteRaster, recwarn: pytest.WarningsRecorder) -> None:
+    scenes = [tile(write_raster, n, 0, 0, 160, 120, array=ARRAY.astype(np.uint16) * 200) for n in ("a.tif", "b.tif")]
+    assert run(scenes).result["rosgeo_scene"].tolist() == ["a.tif"] * len(BOXES)
+    assert not len(recwarn)
+
+
+def test_the_record_says_how_well_each_scene_is_placed(write_raster: WriteRaster, tmp_path: Path) -> None:
+    path = tile(write_raster, "whole.tif", 0, 0, 160, 120)
+    with rasterio.open(path) as whole:
+        at = [(x, y, *(whole.transform @ (x, y))) for x in (0, 80, 160) for y in (0, 60, 120)]
+    placed = write_raster("placed.tif", ARRAY, None)
+    with rasterio.open(placed, "r+") as out:
+        out.gcps = ([GroundControlPoint(row=y, col=x, x=east, y=north) for x, y, east, north in at], UTM)
+    record = run([placed, tile(write_raster, "small.tif", 0, 0, 5, 5)]).record
+    assert [view["placement"]["points"] for view in record["views"]] == [9]
+
+
+DEGREES = Affine(0.01, 0, 179.5, 0, -0.01, 10)
+
+
+def test_tiles_on_both_sides_of_the_antimeridian_are_seen_as_one(write_raster: WriteRaster) -> None:
+    whole = write_raster("whole.tif", ARRAY, DEGREES, crs="EPSG:4326")
+    west = write_raster("west.tif", ARRAY[:, :, :50], DEGREES, crs="EPSG:4326")
+    # From 180 on, written as -180.
+    east = write_raster("east.tif", ARRAY[:, :, 50:], Affine(0.01, 0, -180, 0, -0.01, 10), crs="EPSG:4326")
+    far = write_raster("far.tif", ARRAY[:, :, :50], Affine(0.01, 0, 20, 0, -0.01, 10), crs="EPSG:4326")
+    boxes = px_boxes([(35, 20, 70, 60), (80, 20, 100, 40), (5, 20, 25, 40)], DEGREES, "EPSG:4326")
+    expected = run(whole, boxes, segmenter=Textured()).result.geometry
+    for scenes in ([west, east, far], [far, east, west]):
+        made = run(scenes, boxes, segmenter=Textured()).result
+        assert [set(name.split(" + ")) for name in made["rosgeo_scene"]] == [{"west.tif", "east.tif"}, {"east.tif"}, {"west.tif"}]
+        for mine, theirs in zip(made.geometry, expected, strict=True):
+            turned = shapely.affinity.translate(mine, 360 * round((theirs.centroid.x - mine.centroid.x) / 360))
+            assert turned.intersection(theirs).area / turned.union(theirs).area > 0.999
+
+
+def test_tiles_round_the_globe_stay_as_they_are() -> None:
+    grids = [RasterGrid(10, 12, AffineMapping(Affine(10, 0, 120 * i - 180, 0, -10, 50)), CRS.from_epsg(4326)) for i in range(3)]
+    (group,) = touching_groups(grids, ["rgb"] * 3)
+    assert (group.offsets[:, 0].tolist(), group.grid.mapping.to_map(np.zeros((1, 2))).tolist()) == ([0, 12, 24], [[-180, 50]])

@@ -121,6 +121,10 @@ def test_names_of_pictures() -> None:
     assert match_names(["C:\\data\\scene.tif"], [SCENE], "f") == {"C:\\data\\scene.tif": 0}
     assert match_names(["scene.png"], [SCENE], "f") == {"scene.png": 0}
     assert match_names(["scene.png", "scene.tif"], [SCENE], "f") == {"scene.png": -1, "scene.tif": 0}
+    assert match_names(["SCENE.JPG"], [SCENE], "f") == {"SCENE.JPG": 0}
+    assert match_names(["SCENE.TIF", "scene.tif"], [SCENE], "f") == {"SCENE.TIF": -1, "scene.tif": 0}
+    letters = [PictureRef("A.tif", 1, 1), PictureRef("a.tif", 1, 1)]
+    assert match_names(["a.tif", "A.tif"], letters, "f") == {"a.tif": 1, "A.tif": 0}
     assert match_names(["7"], [PictureRef("000007.jpg", 1, 1)], "f") == {"7": 0}
     with pytest.raises(BoxesError, match="may be of several scenes"):
         match_names(["img.tif"], two, "f")
@@ -179,6 +183,30 @@ def test_what_columns_may_be_taken_for(tmp_path: Path) -> None:
     roboflow = {"predictions": [{"x": 20, "y": 25, "width": 20, "height": 30, "class": "roof"}]}
     layer = read_box_layer(write(tmp_path / "r.json", roboflow), pictures=[SCENE], box_format="cxcywh")
     assert bounds(layer.frame) == [[10, 10, 30, 40]]
+
+
+def test_yolo_files_in_other_letters(tmp_path: Path) -> None:
+    write(tmp_path / "IMG_1.TXT", "0 0.5 0.5 0.1 0.1")
+    write(tmp_path / "other.txt", "0 0.5 0.5 0.1 0.1")
+    pictures = [PictureRef("img_1.tif", 100, 100), PictureRef("other.tif", 100, 100)]
+    found = read_box_layer(tmp_path, pictures=pictures)
+    assert found.picture is not None
+    assert found.picture.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.txt", b"", "is empty; expected at least one box"),
+        ("a.csv", b" \n", "is empty"),
+        ("a.csv", "xmin,ymin,xmax,ymax,name\n1,1,4,4,é".encode("latin-1"), "is not UTF-8"),
+        ("a.csv", "xmin,ymin,xmax,ymax\n1,1,4,4".encode("utf-16"), "is not UTF-8"),
+    ],
+)
+def test_files_that_hold_no_text_of_boxes(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BoxesError, match=words):
+        read_box_layer(str(tmp_path / name), pictures=[SCENE])
 
 
 def test_yolo_rows(tmp_path: Path) -> None:
@@ -299,7 +327,7 @@ OBJECTS: dict[str, tuple[Any, dict[str, Any]]] = {
 @pytest.mark.parametrize("name", OBJECTS)
 def test_objects(name: str) -> None:
     boxes, columns = OBJECTS[name]
-    frame, coordinates = box_frame(boxes)
+    frame, coordinates = box_frame(boxes)[:2]
     assert bounds(frame) == BOXES.tolist()
     assert coordinates in ("either", "pixel")
     assert frame.crs is None
@@ -309,7 +337,7 @@ def test_objects(name: str) -> None:
 
 def test_layers_in_memory_keep_their_crs_and_index() -> None:
     series = gpd.GeoSeries(shapely.box(*BOXES.T), index=["a", "b"], crs=32633)
-    frame, coordinates = box_frame(series)
+    frame, coordinates = box_frame(series)[:2]
     assert (frame.crs, frame.index.tolist(), coordinates) == (series.crs, ["a", "b"], "layer")
     assert box_frame(series.to_numpy())[1] == "layer"
     assert box_frame(series.array)[0].geometry.tolist() == series.tolist()

@@ -53,8 +53,9 @@ def rows_of_pictures(
         return None
     matched = match_names(distinct, pictures, name)
     if not any(m >= 0 for m in matched.values()):
-        if len(pictures) == 1 and len(distinct) == 1 and (_is_number(distinct[0]) or _of_size(found, distinct[0], pictures[0])):
-            # One picture without a name, or one of the scene's size: it is this one, by another name.
+        alone = len(pictures) == 1 and len(distinct) == 1
+        if alone and (_is_number(distinct[0]) or _of_size(found, distinct[0], pictures[0]) or _is_array(pictures[0])):
+            # One picture without a name, or one of the scene's size: it is this one, by another name. An array has none.
             matched = {distinct[0]: 0}
         else:
             raise BoxesError(
@@ -68,7 +69,7 @@ def rows_of_pictures(
 
 
 def match_names(names: Sequence[str], pictures: Sequence[PictureRef], name: str) -> dict[str, int]:
-    """The picture of each name, -1 for none: by the whole path, else the file's name, else that without extension.
+    """The picture of each name, -1 for none: by the whole path, else the file's name, else its stem, else that in small letters.
 
     Raises BoxesError where two names are as good for one picture, or two pictures for one name.
     """
@@ -105,9 +106,12 @@ def _likeness(name: str, picture: str) -> int:
         return 0
     if mine[-1] == theirs[-1]:
         same = next((i for i, (a, b) in enumerate(zip(reversed(mine), reversed(theirs), strict=False)) if a != b), None)
-        return 3 + (min(len(mine), len(theirs)) if same is None else same)
+        return 4 + (min(len(mine), len(theirs)) if same is None else same)
     a, b = _stem(mine[-1]), _stem(theirs[-1])
     if a == b:
+        return 3
+    # As on systems on which a name in other letters is the same file.
+    if a.casefold() == b.casefold():
         return 2
     return 1 if a.isdigit() and b.isdigit() and int(a) == int(b) else 0
 
@@ -122,6 +126,10 @@ def _base(name: str) -> str:
 
 def _is_number(name: str) -> bool:
     return name == "" or name.lstrip("-").isdigit()
+
+
+def _is_array(picture: PictureRef) -> bool:
+    return picture.name.startswith("DataArray")
 
 
 def _of_size(found: Found, name: str, picture: PictureRef) -> bool:

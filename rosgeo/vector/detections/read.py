@@ -52,6 +52,7 @@ def recognise(path: Path) -> Literal["layer", "coco", "yolo", "table"]:
         return "layer" if _is_geoparquet(path) else "table"
     head = _head(path)
     if head is None:
+        _require_utf8(path, suffix)
         return "layer"
     if head.lstrip()[:1] in ("{", "["):
         return _json_kind(path, head)
@@ -88,6 +89,20 @@ def _head(path: Path) -> str | None:
     except (OSError, UnicodeDecodeError):
         return None
     return None if "\0" in text or not text.strip() else text
+
+
+def _require_utf8(path: Path, suffix: str) -> None:
+    """Raise BoxesError for an empty file, and for a table with boxes in another encoding than UTF-8, which GDAL takes for one without."""
+    if not path.is_file() or suffix not in (*_TABLES, ".txt"):
+        return
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if not head.strip():
+        raise BoxesError(f"{path} is empty; expected at least one box")
+    wide = head[:2] in (b"\xff\xfe", b"\xfe\xff")
+    line = head.decode("utf-16" if wide else "latin-1", errors="ignore").splitlines()[0]
+    if suffix in _TABLES and find_box([c.strip().strip('"') for c in re.split(r"[,;\t]", line)]):
+        raise BoxesError(f"{path} is not UTF-8, so that its texts cannot be read; save it as UTF-8 (Excel: CSV UTF-8)")
 
 
 def _json_kind(path: Path, head: str) -> Literal["layer", "coco", "table"]:

@@ -45,8 +45,11 @@ def _are_shares(values: Sequence[float]) -> bool:
 
 
 def yolo_file(folder: Path, picture: PictureRef) -> Path:
-    """The file of a picture in a folder of them."""
-    return folder / f"{_stem(picture.name)}.txt"
+    """The file of a picture in a folder of them; where only one in other letters (``IMG_1.TXT``) is there, that."""
+    file = folder / f"{_stem(picture.name)}.txt"
+    if file.is_file():
+        return file
+    return next((f for f in sorted(folder.glob("*.[tT][xX][tT]")) if f.name.casefold() == file.name.casefold()), file)
 
 
 def _stem(name: str) -> str:

@@ -12,13 +12,14 @@ import numpy as np
 
 from rosgeo.addresses.secrets import without_secrets
 from rosgeo.errors import BoxesError, OptionError
+from rosgeo.files.names import is_there
 from rosgeo.geometry.place import Coordinates
 from rosgeo.types import BoolArray, IntArray
 from rosgeo.vector.detections.columns import BoxKind
 from rosgeo.vector.detections.read import BOX_FORMATS, BoxFormat, read_detections
 from rosgeo.vector.detections.values import PictureRef
 from rosgeo.vector.layers.columns import with_index
-from rosgeo.vector.layers.objects import box_frame
+from rosgeo.vector.layers.objects import BoxObject, box_frame
 from rosgeo.vector.layers.polygons import only_polygons
 from rosgeo.vector.layers.read import read_boxes
 from rosgeo.vector.layers.write import check_columns, output_driver
@@ -106,11 +107,15 @@ def read_box_layer(
     name = without_secrets(str(boxes)) if from_file else "the GeoDataFrame" if isinstance(boxes, gpd.GeoDataFrame) else "the boxes"
     if box_format is not None and box_format not in BOX_FORMATS:
         raise OptionError(f"--format {box_format!r}: expected one of {', '.join(BOX_FORMATS)}")
+    if not from_file and (layer is not None or where is not None):
+        raise OptionError(f"layer and where select from a file; a {type(boxes).__name__} was given")
     read = _detections(str(boxes), box_format, pictures, layer, where) if from_file else _objects(boxes, box_format, pictures)
-    frame, coordinates, picture = read or (read_boxes(boxes, layer=layer, where=where, boxes_crs=boxes_crs), "layer", None)
+    if read is None:
+        frame = read_boxes(boxes, layer=layer, where=where, boxes_crs=boxes_crs)
+        read = BoxObject(frame, "layer", None, frame.index.to_numpy(dtype=np.int64) if from_file else np.arange(len(frame)))
+    frame = read.frame
     refuse_clashing_columns(frame, name)
-    rows = frame.index.to_numpy(dtype=np.int64) if from_file else np.arange(len(frame))
-    found = BoxLayer(frame, name, rows, coordinates, picture)
+    found = BoxLayer(frame, name, read.rows, read.coordinates, read.picture)
     for output in outputs:
         check_columns(found.columns, output)
     if class_column is not None:
@@ -120,10 +125,10 @@ def read_box_layer(
 
 def _detections(
     name: str, box_format: str | None, pictures: Sequence[PictureRef], layer: str | None, where: str | None
-) -> tuple[gpd.GeoDataFrame, Coordinates, IntArray | None] | None:
+) -> BoxObject | None:
     """A detector's file; None where the file is a layer, or is for `read_boxes` to refuse."""
     path = Path(name)
-    if not name.strip() or not path.exists() or layer is not None or (where is not None and not where.strip()):
+    if not name.strip() or not is_there(path) or layer is not None or (where is not None and not where.strip()):
         if layer is not None and box_format not in (None, "layer"):
             raise OptionError(f"--layer is of a layer; --format {box_format} has none")
         return None
@@ -133,20 +138,18 @@ def _detections(
     frame, coordinates, picture = found
     if not len(frame):
         raise BoxesError(f"{name} holds no boxes" + (f" where {where}" if where else "") + "; expected at least one")
-    return only_polygons(frame, name), coordinates, picture
+    return BoxObject(only_polygons(frame, name), coordinates, picture, frame.index.to_numpy(dtype=np.int64))
 
 
-def _objects(
-    boxes: Any, box_format: str | None, pictures: Sequence[PictureRef]
-) -> tuple[gpd.GeoDataFrame, Coordinates, IntArray | None] | None:
+def _objects(boxes: Any, box_format: str | None, pictures: Sequence[PictureRef]) -> BoxObject | None:
     """Boxes in memory; None where they are a layer."""
     kind = cast(BoxKind, box_format) if box_format in ("xyxy", "xywh", "cxcywh") else None
-    frame, coordinates = box_frame(boxes, kind, pictures)
-    if coordinates == "layer":
+    found = box_frame(boxes, kind, pictures)
+    if found.coordinates == "layer":
         return None
-    if not len(frame):
+    if not len(found.frame):
         raise BoxesError("there are no boxes; expected at least one")
-    return only_polygons(frame, "the boxes"), coordinates, None
+    return found._replace(frame=only_polygons(found.frame, "the boxes"))
 
 
 def _require_class(column: str, frame: gpd.GeoDataFrame, boxes_name: str, outputs: Sequence[str | Path]) -> None:

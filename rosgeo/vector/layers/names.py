@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 import pyogrio
 from pyogrio.errors import DataSourceError
 
 from rosgeo.errors import BoxesError, InputFileNotFoundError, OptionError
+from rosgeo.files.names import is_there
 
 __all__ = ["LayerName", "file_of", "require_there", "split_name"]
 
@@ -55,7 +55,7 @@ def split_name(name: str, layer: str | None = None, where: str | None = None) ->
     OptionError
         A part that is not known, or one that says another thing than `layer` or `where`.
     """
-    if "|" not in name or Path(name).exists():
+    if "|" not in name or is_there(name):
         return LayerName(name, layer, where)
     path, *parts = name.split("|")
     said: dict[str, str] = {}
@@ -88,7 +88,7 @@ def _layer_of_number(path: str, number: str) -> str:
 
 def file_of(name: str) -> str:
     """The file of a name of QGIS's, for whoever asks only which file is read."""
-    return name if "|" not in name or Path(name).exists() else name.partition("|")[0]
+    return name if "|" not in name or is_there(name) else name.partition("|")[0]
 
 
 def require_there(path: str, what: str = "boxes") -> None:
@@ -101,7 +101,7 @@ def require_there(path: str, what: str = "boxes") -> None:
     BoxesError
         This GDAL has no driver for it. What follows the prefix, which may hold a password, is not said.
     """
-    if "://" in path or path.startswith("/vsi") or Path(path).exists():
+    if "://" in path or path.startswith("/vsi") or is_there(path):
         return
     prefix = re.match(r"([A-Za-z][A-Za-z0-9]+):", path)
     if prefix is None:

@@ -7,7 +7,7 @@ coordinates; see `rosgeo.geometry.place.Coordinates`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -17,12 +17,14 @@ import shapely
 
 from rosgeo.errors import BoxesError
 from rosgeo.geometry.place import Coordinates
+from rosgeo.types import IntArray
 from rosgeo.vector.detections.coco import coco_boxes
 from rosgeo.vector.detections.columns import BoxKind, boxes_of_kind
+from rosgeo.vector.detections.pictures import rows_of_pictures
 from rosgeo.vector.detections.tables import flat_record, table_boxes
 from rosgeo.vector.detections.values import Found, PictureRef, polygons_from
 
-__all__ = ["box_frame"]
+__all__ = ["BoxObject", "box_frame", "is_geojson_without_crs"]
 
 _EXPECTED = (
     "expected a path, a GeoDataFrame or GeoSeries, an array (N, 4) of x_min, y_min, x_max, y_max, a table with such columns, or detections "
@@ -30,7 +32,27 @@ _EXPECTED = (
 )
 
 
-def box_frame(boxes: Any, kind: BoxKind | None = None, pictures: Sequence[PictureRef] = ()) -> tuple[gpd.GeoDataFrame, Coordinates]:
+class BoxObject(NamedTuple):
+    """Boxes of an object.
+
+    Attributes
+    ----------
+    frame : GeoDataFrame (N rows)
+        Columns ``label``, ``class_id``, ``score``, ``track_id`` as far as the object has them, and those of a table.
+    coordinates : {"layer", "pixel", "either"}
+    picture : int64 array (N,) or None
+        On which of the pictures each is; None where nothing tells.
+    rows : int64 array (N,)
+        Their numbers in the object, of which rows of other pictures are no part.
+    """
+
+    frame: gpd.GeoDataFrame
+    coordinates: Coordinates
+    picture: IntArray | None
+    rows: IntArray
+
+
+def box_frame(boxes: Any, kind: BoxKind | None = None, pictures: Sequence[PictureRef] = ()) -> BoxObject:
     """A layer of boxes from an object.
 
     Parameters
@@ -45,24 +67,34 @@ def box_frame(boxes: Any, kind: BoxKind | None = None, pictures: Sequence[Pictur
     kind : str, optional
         What four numbers are, as the user says; xyxy where nothing else is told.
     pictures : sequence of PictureRef
-        The scene, to tell kinds by.
+        The scenes, to tell kinds by, and of which of them boxes are that name their picture.
 
     Returns
     -------
-    frame : GeoDataFrame (N rows)
-        Columns ``label``, ``class_id``, ``score``, ``track_id`` as far as the object has them, and those of a table.
-    coordinates : {"layer", "pixel", "either"}
+    BoxObject
 
     Raises
     ------
     BoxesError
-        Anything else.
+        Anything else; boxes of other pictures alone.
     """
-    layer = _as_layer(boxes)
-    if layer is not None:
-        return layer, "layer"
+    found = _as_layer(boxes)
+    if found is None:
+        found = _found(boxes, kind, pictures)
+    if isinstance(found, gpd.GeoDataFrame):
+        return BoxObject(found, "layer", None, np.arange(len(found)))
+    frame = _frame(found, boxes.index if isinstance(boxes, pd.DataFrame) else None)
+    picture = rows_of_pictures(found, pictures, "the object of boxes")
+    if picture is None:
+        return BoxObject(frame, found.coordinates, None, np.arange(len(frame)))
+    there = picture >= 0
+    return BoxObject(frame[there], found.coordinates, picture[there], np.flatnonzero(there))
+
+
+def _found(boxes: Any, kind: BoxKind | None, pictures: Sequence[PictureRef]) -> Found | gpd.GeoDataFrame:
+    """What is no layer by its type."""
     if isinstance(boxes, pd.DataFrame):
-        return _frame(table_boxes(boxes, kind, pictures, "the DataFrame"), boxes.index), "either"
+        return table_boxes(boxes, kind, pictures, "the DataFrame")
     found = _of_detector(boxes)
     if found is None and isinstance(boxes, Mapping):
         found = _of_mapping(boxes, kind, pictures)
@@ -70,13 +102,13 @@ def box_frame(boxes: Any, kind: BoxKind | None = None, pictures: Sequence[Pictur
         if all(isinstance(b, Mapping) for b in boxes):
             found = _of_records(boxes, kind, pictures)
         elif all(b is None or isinstance(b, shapely.Geometry) for b in boxes):
-            return gpd.GeoDataFrame(geometry=gpd.GeoSeries(list(boxes))), "layer"
+            return gpd.GeoDataFrame(geometry=gpd.GeoSeries(list(boxes)))
     if found is None:
         geometries = _geometry_array(boxes)
         if geometries is not None:
-            return gpd.GeoDataFrame(geometry=geometries), "layer"
+            return gpd.GeoDataFrame(geometry=geometries)
         found = _of_numbers(_as_numbers(boxes), {}, kind)
-    return _frame(found, None), found.coordinates
+    return found
 
 
 def _as_layer(boxes: Any) -> gpd.GeoDataFrame | None:
@@ -87,8 +119,24 @@ def _as_layer(boxes: Any) -> gpd.GeoDataFrame | None:
         return gpd.GeoDataFrame(geometry=boxes)
     if isinstance(boxes, shapely.Geometry):
         return gpd.GeoDataFrame(geometry=[boxes])
-    interface = boxes if isinstance(boxes, Mapping) else getattr(boxes, "__geo_interface__", None)
-    return _of_geojson(interface) if isinstance(interface, Mapping) and isinstance(interface.get("type"), str) else None
+    content = _geojson(boxes)
+    return None if content is None else _of_geojson(content)
+
+
+def is_geojson_without_crs(boxes: Any) -> bool:
+    """Whether an object is GeoJSON that names no CRS, which is then in degrees, or in whatever the user says."""
+    if isinstance(boxes, gpd.GeoDataFrame | gpd.GeoSeries | shapely.Geometry):
+        return False
+    content = _geojson(boxes)
+    return content is not None and not isinstance(content.get("crs"), Mapping)
+
+
+def _geojson(boxes: Any) -> Mapping[str, Any] | None:
+    """GeoJSON as a mapping: it, its features, or what has it as ``__geo_interface__``; None for all else."""
+    if isinstance(boxes, list | tuple) and len(boxes) and all(isinstance(b, Mapping) and b.get("type") == "Feature" for b in boxes):
+        return {"type": "FeatureCollection", "features": boxes}
+    content = boxes if isinstance(boxes, Mapping) else getattr(boxes, "__geo_interface__", None)
+    return content if isinstance(content, Mapping) and isinstance(content.get("type"), str) else None
 
 
 def _of_geojson(content: Mapping[str, Any]) -> gpd.GeoDataFrame:

@@ -21,7 +21,7 @@ from rosgeo.vector.layers.database import require_log
 from rosgeo.vector.layers.geojson import names_no_crs
 from rosgeo.vector.layers.gpkg import outlines_layer
 from rosgeo.vector.layers.names import require_there, split_name
-from rosgeo.vector.layers.objects import box_frame
+from rosgeo.vector.layers.objects import box_frame, is_geojson_without_crs
 from rosgeo.vector.layers.polygons import only_polygons
 
 __all__ = ["read_boxes", "read_polygons"]
@@ -95,7 +95,10 @@ def read_polygons(
         Of the file and its layer.
     """
     if not isinstance(polygons, str | Path):
-        polygons = box_frame(polygons)[0]
+        unnamed = is_geojson_without_crs(polygons)
+        polygons = box_frame(polygons).frame
+        if unnamed and str(crs).lower() != PIXEL_CRS:
+            polygons = _as_said(polygons, "the GeoJSON", crs)
     if isinstance(polygons, gpd.GeoDataFrame):
         if layer is not None or where is not None:
             raise OptionError("layer and where select from a file; a GeoDataFrame was given")
@@ -120,15 +123,21 @@ def _with_own_crs(frame: gpd.GeoDataFrame, path: str, boxes_crs: str | CRS | Non
     default = frame.crs is not None and frame.crs.is_geographic and frame.crs.name.startswith("WGS 84")
     if said == PIXEL_CRS or not default or not _is_geojson(path) or not names_no_crs(path):
         return frame
+    return _as_said(frame, path, boxes_crs)
+
+
+def _as_said(frame: gpd.GeoDataFrame, name: str, boxes_crs: str | CRS | None) -> gpd.GeoDataFrame:
+    """GeoJSON that names no CRS in that which the user says, else in degrees, if they are such."""
     if boxes_crs is not None:
-        return frame.set_crs(None if said == RASTER_CRS else parse_crs(boxes_crs, "--boxes-crs"), allow_override=True)
+        crs = None if str(boxes_crs).lower() == RASTER_CRS else parse_crs(boxes_crs, "--boxes-crs")
+        return frame.set_crs(crs, allow_override=True)
     low_x, low_y, high_x, high_y = shapely.bounds(np.asarray(frame.geometry.to_numpy(), dtype=object)).T
     with np.errstate(invalid="ignore"):
         beyond = (low_x < -_DEGREES_X) | (high_x > _DEGREES_X) | (low_y < -_DEGREES_Y) | (high_y > _DEGREES_Y)
     if 2 * beyond.sum() > np.isfinite(low_x).sum():
         extent = f"x {np.nanmin(low_x):.10g} to {np.nanmax(high_x):.10g}, y {np.nanmin(low_y):.10g} to {np.nanmax(high_y):.10g}"
         raise CRSMismatchError(
-            f"{path} names no CRS, and its coordinates ({extent}) are not the degrees that GeoJSON has then. Pass --boxes-crs EPSG:... "
+            f"{name} names no CRS, and its coordinates ({extent}) are not the degrees that GeoJSON has then. Pass --boxes-crs EPSG:... "
             "with the CRS that they are in, --boxes-crs raster for the raster's own, or --boxes-crs pixel"
         )
     return frame
