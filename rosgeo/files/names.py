@@ -62,7 +62,7 @@ def stem_of(name: str) -> str:
     """
     if is_there(name):
         return legal_name(Path(name).stem)
-    path, *further = _parts(without_secrets(name))
+    path, *further = (without_secrets(part) for part in _parts(name))
     words = (legal_name(word) for word in (_stem(path), *further) if word.strip(" ._/"))
     return "_".join(words)[:_MOST_STEM].rstrip(" ._") or "_"
 
