@@ -90,7 +90,8 @@ def coco_candidates(source: DataSource, column: str | None = None) -> Read:
         candidates.append(_outlined(candidate, entry, size_of(images[key]) or picture.shape, scale, f"{path}: {name}"))
     _refuse_wrong_size(path, [(c, pictures[key][1]) for c, key in zip(candidates, keys, strict=True)])
     crowds = [(CROWD, c.name) for c in candidates if c.ignored]
-    return Read(source.name, tuple(candidates), tuple(crowds), tuple(changed), frozenset({CROWD}))
+    name = str(path) if source.annotations else source.name
+    return Read(name, tuple(candidates), tuple(crowds), tuple(changed), frozenset({CROWD}))
 
 
 def _by_id(entries: Sequence[dict[str, Any]], what: str, name: str, path: Path) -> dict[Any, dict[str, Any]]:

@@ -200,7 +200,7 @@ def test_a_region_of_label_studio_is_one_object_of_its_label(tmp_path: Path) -> 
 def test_values_of_label_studio_that_are_none_are_left_out(result: dict[str, Any], tmp_path: Path) -> None:
     save_picture(tmp_path / "images" / "p.jpg")
     path = write_json(tmp_path / "e.json", label_studio_task([result]))
-    with pytest.raises(TrainingDataError, match="holds no usable object; left out: 1 with (a value that|coordinates that)"):
+    with pytest.raises(TrainingDataError, match=r"holds no usable object; left out: 1 with (a value that|coordinates that)"):
         read_labelled(DataSource(path=str(path)))
 
 
