@@ -74,6 +74,7 @@ def check_command(
         --set data.train.0.raster=scene.tif \\
         --set data.train.0.labels=roofs.gpkg
     """  # noqa: D301 - the \\b is click's own mark, a backspace
+    _check_outputs(json_path, picture)
     if _is_configuration(data):
         _refuse_options(choices)
         checked = _check_configuration(data, overrides)
@@ -87,16 +88,31 @@ def check_command(
     if picture is not None and checked.labels:
         _draw(checked.labels, picture, tiles)
     if json_path is not None:
-        content = {
-            "sources": [labels.report.as_dict() for labels in checked.labels],
-            "sides": checked.sides,
-            "refused": checked.refused,
-        }
-        json_path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+        _write_report(json_path, checked)
     for text in checked.refused:
         click.echo(f"Refused: {text}", err=True)
     if checked.refused:
         sys.exit(1)
+
+
+def _check_outputs(*outputs: Path | None) -> None:
+    from rosgeo.vector.layers.write import check_output
+
+    for output in outputs:
+        if output is not None:
+            check_output(output, overwrite=True)
+
+
+def _write_report(path: Path, checked: _Checked) -> None:
+    from rosgeo.vector.layers.write import writing
+
+    content = {
+        "sources": [labels.report.as_dict() for labels in checked.labels],
+        "sides": checked.sides,
+        "refused": checked.refused,
+    }
+    with writing(path) as partial:
+        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _is_configuration(data: Path) -> bool:

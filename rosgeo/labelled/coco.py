@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -89,7 +90,8 @@ def coco_candidates(source: DataSource, column: str | None = None) -> Read:
         candidates.append(_outlined(candidate, entry, size_of(images[key]) or picture.shape, scale, f"{path}: {name}"))
     _refuse_wrong_size(path, [(c, pictures[key][1]) for c, key in zip(candidates, keys, strict=True)])
     crowds = [(CROWD, c.name) for c in candidates if c.ignored]
-    return Read(source.name, tuple(candidates), tuple(crowds), tuple(changed), frozenset({CROWD}))
+    name = str(path) if source.annotations else source.name
+    return Read(name, tuple(candidates), tuple(crowds), tuple(changed), frozenset({CROWD}))
 
 
 def _by_id(entries: Sequence[dict[str, Any]], what: str, name: str, path: Path) -> dict[Any, dict[str, Any]]:
@@ -109,14 +111,14 @@ def _by_id(entries: Sequence[dict[str, Any]], what: str, name: str, path: Path) 
 def _image_of(entry: dict[str, Any], images: dict[Any, dict[str, Any]], where: str) -> Any:
     key = id_of(entry, "image_id", where)
     if key not in images:
-        raise TrainingDataError(f"{where}: {entry['image_id']!r}, its 'image_id', is missing in the list of images")
+        raise TrainingDataError(f"{where}: {entry['image_id']!r:.60}, its 'image_id', is missing in the list of images")
     return key
 
 
 def _category_of(entry: dict[str, Any], names: dict[Any, Any], where: str) -> Any:
     key = id_of(entry, "category_id", where)
     if key not in names:
-        raise TrainingDataError(f"{where}: {entry['category_id']!r}, its 'category_id', is missing in the list of categories")
+        raise TrainingDataError(f"{where}: {entry['category_id']!r:.60}, its 'category_id', is missing in the list of categories")
     return names[key]
 
 
@@ -250,7 +252,7 @@ def _numbers(value: Any, count: int, factor: FloatArray) -> FloatArray | None:
 
 def _area(value: Any, scale: Scale) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) * scale[0] * scale[1] if is_number and np.isfinite(value) else None
+    return float(value) * scale[0] * scale[1] if is_number and math.isfinite(value) else None
 
 
 def _run_lengths(segmentation: Any) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ __all__ = ["BY_BASE_NAME", "PictureFinder", "base_name", "fit_picture", "picture
 
 BY_BASE_NAME = "of pictures that were found by their base name"
 _NOT_PICTURES = {".json", ".txt", ".yaml", ".yml", ".npy", ".xml", ".csv", ".cache"}
+_LONG_NAME = 300
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
 """What Label Studio puts before the name of an uploaded file."""
 
@@ -78,8 +79,14 @@ class PictureFinder:
         where = self._places[0]
         several = [p for p in (self._index or {}).get(base_name(missing[0]).casefold(), []) if p.is_file()]
         why = f"{len(several)} files have that name" if len(several) > 1 else "no such file"
+        first = missing[0] if "://" in missing[0] else str(where / missing[0].replace("\\", "/"))
+        stem = Path(base_name(missing[0])).stem.casefold()
+        if others := [
+            paths[0].name for name, paths in (self._index or {}).items() if stem and Path(name).stem == stem and not several
+        ]:
+            why = f"no such file, though there is {others[0]}"
         raise InputFileNotFoundError(
-            f"{where / missing[0].replace(chr(92), '/') if '://' not in missing[0] else missing[0]}: {why}, named under {self._key!r} in "
+            f"{first if len(first) < _LONG_NAME else first[:_LONG_NAME] + '...'}: {why}, named under {self._key!r} in "
             f"{source} ({len(missing)} pictures are missing); looked for in {where} and, by its base name, in all of {self._root}"
         )
 

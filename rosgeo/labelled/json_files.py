@@ -95,7 +95,7 @@ def id_of(entry: dict[str, Any], key: str, where: str) -> Any:
     value = entry.get(key)
     if isinstance(value, str):
         text = value.strip()
-        return int(text) if text.isdecimal() and str(int(text)) == text else text
+        return int(text) if text.isdecimal() and len(text) < _LONG and str(int(text)) == text else text
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):

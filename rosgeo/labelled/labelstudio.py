@@ -76,9 +76,12 @@ def _results(task: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:
     if "annotations" not in task and "completions" not in task:
         # JSON-MIN has a list for each control, and values without what is around them.
         lists = [v for k, v in task.items() if isinstance(v, list) and v and isinstance(v[0], dict) and "original_width" in v[0]]
-        return [{"value": entry, "type": _kind_of(entry), **entry} for entries in lists for entry in entries], 0
-    annotations = [a for a in task.get("annotations") or task.get("completions") or [] if isinstance(a, dict)]
-    usable = [a for a in annotations if not a.get("was_cancelled") and a.get("result")]
+        return [
+            {"value": entry, "type": _kind_of(entry), **entry} for entries in lists for entry in entries if isinstance(entry, dict)
+        ], 0
+    found = task.get("annotations") or task.get("completions")
+    annotations = [a for a in found if isinstance(a, dict)] if isinstance(found, list) else []
+    usable = [a for a in annotations if not a.get("was_cancelled") and a.get("result") and isinstance(a["result"], list)]
     if not usable:
         return [], 0
     chosen = next((a for a in usable if a.get("ground_truth")), usable[0])
@@ -117,7 +120,7 @@ def _candidates(task: str, picture: LabelledPicture, results: list[dict[str, Any
             continue
         try:
             rings = _rings(kind, value, picture, result)
-        except (ValueError, TypeError, KeyError, IndexError):
+        except (ValueError, TypeError, KeyError, IndexError, OverflowError):
             yield Candidate(f"{name} ({kind})", picture, category=category, reason="with a value that is not understood")
             continue
         yield Candidate(name, picture, rings, category=category)
@@ -154,10 +157,10 @@ def _rings(kind: str, value: dict[str, Any], picture: LabelledPicture, result: d
     if "radiusX" in value:
         angles = np.linspace(0, 2 * np.pi, _ELLIPSE_POINTS, endpoint=False)
         offset = np.stack([np.cos(angles) * value["radiusX"], np.sin(angles) * value["radiusY"]], axis=1) * percent
-        return (_turned(offset, value) + np.array([value["x"], value["y"]]) * percent,)
+        return (_turned(offset, value) + np.array([value["x"], value["y"]], dtype=np.float64) * percent,)
     width, height = value["width"], value["height"]
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64) * percent
-    return (_turned(corners, value) + np.array([value["x"], value["y"]]) * percent,)
+    return (_turned(corners, value) + np.array([value["x"], value["y"]], dtype=np.float64) * percent,)
 
 
 def _turned(points: FloatArray, value: dict[str, Any]) -> FloatArray:

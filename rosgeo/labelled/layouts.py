@@ -167,6 +167,11 @@ def recognised(source: DataSource) -> DataSource:
     for layout in LAYOUTS:
         found = layout.find(path)
         if found is not None:
+            if source.subset and found.kind != "yolo":
+                raise OptionError(
+                    f"{path} has no subset {source.subset!r}, which only sets of YOLO have (its kind is {found.kind}); name its folder, or "
+                    "choose a file with --annotations"
+                )
             kept = {
                 f.name: v
                 for f in fields(DataSource)

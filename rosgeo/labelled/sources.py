@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rosgeo.errors import LabelsWarning, OptionError, TrainingDataError
+from rosgeo.errors import InputFileNotFoundError, LabelsWarning, OptionError, TrainingDataError
 from rosgeo.labelled.candidates import Read
 from rosgeo.labelled.classes import class_name
 from rosgeo.labelled.coco import coco_candidates
@@ -157,6 +157,7 @@ def read_labelled(source: DataSource, column: str | None = None, words: Spelling
     """
     with spelled(words):
         source = recognised(source)
+        _require_images(source)
         if column is not None and source.kind not in _WITH_COLUMNS:
             raise TrainingDataError(f"{source.path}: split by column {column!r}, but a source of kind {source.kind} has no columns")
         read = _READERS[source.kind](source, column)
@@ -164,6 +165,17 @@ def read_labelled(source: DataSource, column: str | None = None, words: Spelling
         _say_idle(source, read, rules)
         labels = admit_and_warn(read, rules)
         return replace(labels, report=_with_twins(labels))
+
+
+def _require_images(source: DataSource) -> None:
+    """Raise where the folder of the pictures that was named is not there: others of the same names may be elsewhere."""
+    path = Path(source.path)
+    folder = path.parent if path.is_file() else path
+    roots = (Path(), folder, *((folder.parent,) if folder.name == "annotations" else ()))
+    if source.images and not any((root / source.images).is_dir() for root in roots):
+        raise InputFileNotFoundError(
+            f"{source.images}: no such folder, nor in {folder}; expected that of the pictures of {source.path}"
+        )
 
 
 def _say_idle(source: DataSource, read: Read, rules: Rules) -> None:

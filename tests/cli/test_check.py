@@ -69,6 +69,26 @@ def test_an_option_of_rasters_is_refused_beside_a_folder(command: str, option: t
     assert f"{option[0]} goes with --labels on a raster" in run.output
 
 
+def test_what_a_folder_does_not_have_is_refused(cli: Cli, tmp_path: Path) -> None:
+    root = write_coco(tmp_path / "set")
+    run = cli("check", root, "--images", "nowhere")
+    assert run.exit_code == 1
+    assert "nowhere: no such folder, nor in" in run.output
+    run = cli("check", root, "--subset", "train")
+    assert run.exit_code == 1
+    assert "has no subset 'train', which only sets of YOLO have (its kind is coco)" in run.output
+    assert "choose a file with --annotations" in run.output
+
+
+@pytest.mark.parametrize("option", ["--json", "--picture"])
+def test_an_output_that_cannot_be_written_is_said_before_the_labels_are_read(option: str, cli: Cli, tmp_path: Path) -> None:
+    run = cli("check", write_coco(tmp_path / "set"), option, tmp_path / "nowhere" / "o.png")
+    assert run.exit_code != 0
+    assert "objects in" not in run.output
+    assert "nowhere" in run.output
+    assert "rosgeo --debug" not in run.output
+
+
 def test_what_is_wrong_with_a_raster_is_said_in_the_words_of_labels(cli: Cli, tmp_path: Path) -> None:
     scene, layer = write_scene(tmp_path / "scene.tif"), write_layer(tmp_path / "l.gpkg", [on_map(shapely.Polygon(rings()[0]))])
     run = cli("check", scene, "--labels", layer, "--where", "fid > 5")
@@ -90,7 +110,7 @@ def test_all_that_a_folder_holds_is_checked(cli: Cli, tmp_path: Path) -> None:
     write_json(tmp_path / "valid" / "_annotations.coco.json", coco("missing.png"))
     run = cli("check", tmp_path)
     assert run.exit_code == 1
-    assert "2 objects in 1 pictures" in run.output
+    assert f"{tmp_path / 'train' / '_annotations.coco.json'}: 2 objects in 1 pictures" in run.output
     assert "missing.png" in run.output
 
 

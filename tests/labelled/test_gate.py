@@ -400,6 +400,7 @@ BROKEN: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda c: c.pop("categories"), "'categories' is missing"),
     (lambda c: c["annotations"][0].update(image_id=[0]), "annotation 1: 'image_id' is a list"),
     (lambda c: c["annotations"][0].update(image_id=7), "annotation 1: 7, its 'image_id', is missing in the list of images"),
+    (lambda c: c["annotations"][0].update(image_id="9" * 5000), "annotation 1: '999"),
     (lambda c: c["annotations"][0].pop("category_id"), "annotation 1: 'category_id' is missing"),
     (lambda c: c["images"][0].update(file_name=None), "image 1: 'file_name' is missing"),
     (lambda c: c["annotations"][0].update(segmentation={"size": [3, 4], "counts": [12]}), "annotation 1: its RLE has the size"),
@@ -417,6 +418,7 @@ def test_broken_json_is_one_line_that_names_the_place(
         read_labelled(DataSource(path=str(write_json(tmp_path / "instances.json", content))))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
 
 
 def test_what_is_to_be_ignored_and_is_not_there_is_said(tmp_path: Path) -> None:
@@ -447,6 +449,7 @@ def test_numbers_beyond_any_float_are_no_traceback(place: str, tmp_path: Path) -
         content["images"][0]["width"] = huge
     else:
         content["annotations"][0][place] = changed[place]
+        content["annotations"][1]["area"] = 10**30
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LabelsWarning)
         labels = read_labelled(DataSource(path=str(write_json(tmp_path / "instances.json", content))))

@@ -187,6 +187,41 @@ def test_a_region_of_label_studio_is_one_object_of_its_label(tmp_path: Path) -> 
     assert labels.report.suspicious == ()
 
 
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"type": "brushlabels", "value": {"rle": [0, -5, 10**30], "brushlabels": ["a"]}},
+        {"type": "brushlabels", "value": {"rle": [0, 10**400], "brushlabels": ["a"]}},
+        {"type": "rectanglelabels", "value": {"x": 10**30, "y": None, "width": 1, "height": 1}},
+        {"type": "ellipselabels", "value": {"x": 10**400, "y": 1, "radiusX": [], "radiusY": 1}},
+    ],
+    ids=str,
+)
+def test_values_of_label_studio_that_are_none_are_left_out(result: dict[str, Any], tmp_path: Path) -> None:
+    save_picture(tmp_path / "images" / "p.jpg")
+    path = write_json(tmp_path / "e.json", label_studio_task([result]))
+    with pytest.raises(TrainingDataError, match=r"holds no usable object; left out: 1 with (a value that|coordinates that)"):
+        read_labelled(DataSource(path=str(path)))
+
+
+@pytest.mark.parametrize("annotations", [True, 3, [{"id": 1, "result": 1.5}], [None], {"id": 1}])
+def test_tasks_of_label_studio_without_results_hold_nothing(annotations: Any, tmp_path: Path) -> None:
+    save_picture(tmp_path / "images" / "p.jpg")
+    task = {**label_studio_task([])[0], "annotations": annotations}
+    with pytest.raises(TrainingDataError, match="holds no usable object; left out: nothing"):
+        read_labelled(DataSource(path=str(write_json(tmp_path / "e.json", [task]))))
+
+
+def test_a_picture_of_another_ending_is_named(tmp_path: Path) -> None:
+    save_picture(tmp_path / "images" / "p.png")
+    for name, words in (("p.jpg", r"p\.jpg: no such file, though there is p\.png"), ("q.png", r"q\.png: no such file, named")):
+        with pytest.raises(InputFileNotFoundError, match=words):
+            read_labelled(DataSource(path=str(write_json(tmp_path / "instances.json", coco(name)))))
+    with pytest.raises(InputFileNotFoundError) as caught:
+        read_labelled(DataSource(path=str(write_json(tmp_path / "instances.json", coco("a" * 5000 + ".png")))))
+    assert len(str(caught.value)) < 1000
+
+
 def test_a_set_of_yolo_that_is_not_whole(tmp_path: Path) -> None:
     source = LAYOUTS["yolo"].write(tmp_path)
     (labels,) = (path for path in tmp_path.rglob("*.txt") if path.parent.name == "labels")
