@@ -37,12 +37,12 @@ _RANDOM = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_\-+/=.~%
 """A value that is a key whatever its name is: long, with letters and digits."""
 
 _END = r"\s'\"<>{}|\\^`"
-_START = r"(?:[a-z][a-z0-9+.\-]*://|\b(?:https?|ftp):/)"
+_START = r"(?:[a-z][a-z0-9+.\-]{0,20}://|\b(?:https?|ftp):/)"
 """With one slash where a path was made of an address."""
 _USER_INFO = re.compile(rf"(?i)({_START})[^/?#{_END}]*@")
 _LONG_USER_INFO = re.compile(rf"(?i)({_START})[^/?#:@{_END}]+:(?!\d{{1,5}}(?:[/?#{_END}]|$))[^{_END}]*@")
 """A password with characters in it that ought to be written by %."""
-_CUT_USER_INFO = re.compile(r"(?i)\b([a-z][a-z0-9+.\-]*://)[^/?#\s:@\[\]]+:(?!\d{1,5}$)[^/?#\s@]*$")
+_CUT_USER_INFO = re.compile(r"(?i)\b([a-z][a-z0-9+.\-]{0,20}://)[^/?#\s:@\[\]]+:(?!\d{1,5}$)[^/?#\s@]*$")
 """At the end of a text that was cut short: a password without the @ that ends it."""
 _QUERY = re.compile(rf"(?i)((?:{_START}|/vsi)[^?{_END}]*)\?([^{_END}]*?)(?=[.,:;)\]]*(?:[{_END}]|$))")
 _FURTHER = re.compile(rf"([?&;])([A-Za-z][\w.%\-\[\]]*)=([^?&;{_END}]+)")
@@ -54,12 +54,12 @@ _IN_PATH = re.compile(
 _PATH = re.compile(rf"(?i)(?:{_START}|/vsi)[^?#{_END}]*")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]*")
 _PASSWORD = re.compile(r"(?i)\b(\w*(?:password|passwd|pwd)(?:\s*=|[\"']\s*:))\s*('[^']+'|\"[^\"]+\"|[^\s;,&'\"}]+)")
-_FRAGMENT = re.compile(rf"(?i)([a-z][a-z0-9+.\-]*://[^#{_END}]*)#([^{_END}]+)")
+_FRAGMENT = re.compile(rf"(?i)([a-z][a-z0-9+.\-]{{0,20}}://[^#{_END}]*)#([^{_END}]+)")
 _CONNECTION = re.compile(
     r"(?i)\b(?:PG|PostgreSQL|MySQL|MSSQL|ODBC|HANA|MONGODBV3|MONGODB|IDB|INGRES|WMS|WFS|WCS|NGW|PLMOSAIC|PLSCENES|CARTO|ES):"
 )
 _ORACLE = re.compile(rf"(?i)\b(OCI|GEORASTER|GEOR|SDE):[^{_END}]+")
-_KEY_VALUE = re.compile(r"(?i)([a-z][a-z0-9_.\- ]*?)\s*=\s*('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^\s;,&'\"]+)")
+_KEY_VALUE = re.compile(r"(?i)([a-z][a-z0-9_.\- ]{0,40}?)\s*=\s*('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^\s;,&'\"]+)")
 _NAMED = re.compile(
     r"\b((?:AWS|AZURE|GDAL|GS|GOA2|OSS|SWIFT|CPL|EEDA|VSI)_[A-Z0-9_]*(?:KEY|KEY_ID|TOKEN|SECRET|PASSWORD|USERPWD|SAS|STRING|HEADERS?|BEARER)"
     r"|AccountKey|SharedAccessSignature|SharedAccessKey)\s*=\s*('[^']*'|\"[^\"]*\"|[^\s;,'\"]+)"

@@ -38,7 +38,11 @@ class _Main(Group):
         debug = bool(ctx.params.get("debug"))
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except click.ClickException as error:
+            # It quotes what was written on the command line.
+            error.message = without_secrets(error.message)  # type: ignore[misc]  # nothing else changes what click shows
+            raise
+        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
             # A pipe whose reader went away, as in ``| head``: click ends without a word then.
             raise
         except KeyboardInterrupt as error:

@@ -20,11 +20,11 @@ from rosgeo.errors import ColumnsWarning, FormatLossWarning, OptionError, Output
 from rosgeo.geometry.crs import crs_label
 from rosgeo.types import BoolArray, Boxes, FloatArray, IntArray, RasterGrid
 from rosgeo.vector.layers.columns import unique_names, with_index
-from rosgeo.vector.layers.database import held_alone
+from rosgeo.vector.layers.database import held_alone, tables_of
 from rosgeo.vector.layers.gpkg import PROMPTS_LAYER
 from rosgeo.vector.layers.join import column_texts, joined_columns
 from rosgeo.vector.layers.place import Stamp, stamp_of
-from rosgeo.vector.layers.write import read_record, read_written
+from rosgeo.vector.layers.write import LAYER, read_record, read_written
 from rosgeo.vector.result import RESULT_COLUMNS, SCENE_COLUMN
 
 __all__ = ["ExistingResult", "add_to", "new_boxes", "read_existing_result", "row_labels"]
@@ -42,6 +42,8 @@ _OWN_VALUES: dict[str, Any] = {
     name: "" if name in ("rosgeo_status", "rosgeo_model") else 0 if name == "rosgeo_id" else 0.5 for name in RESULT_COLUMNS
 }
 """Values of the kinds that `assemble_result` gives its columns."""
+
+_OWN_TABLES = (LAYER, PROMPTS_LAYER, "layer_styles")
 
 _WAYS_ON = "Name another output, or make this one anew with --overwrite instead of --append"
 
@@ -179,7 +181,7 @@ def read_existing_result(path: str | Path) -> ExistingResult:
     ------
     OutputError
         The file is no GeoPackage that ``rosgeo segment`` wrote: other formats hold no record of their run; or it has lost columns of
-        rosgeo's, or prompts, without which nobody knows what boxes its outlines are of.
+        rosgeo's, or prompts, without which nobody knows what boxes its outlines are of; or a person put other layers into it.
 
     Notes
     -----
@@ -193,6 +195,12 @@ def read_existing_result(path: str | Path) -> ExistingResult:
         record, result, prompts = read_record(target), read_written(target), read_written(target, PROMPTS_LAYER)
     except (OutputError, OSError, ValueError) as error:
         raise OutputError(f"--append: {error}. {_WAYS_ON}") from error
+    more = [name for name in tables_of(target) if name not in _OWN_TABLES]
+    if more:
+        raise OutputError(
+            f"--append: {target} also holds {', '.join(more)}, which rosgeo did not write and would not keep. Move what it is to "
+            "another file first, or name another output"
+        )
     lost = [name for name in RESULT_COLUMNS if name not in result.columns]
     if lost:
         raise OutputError(f"--append: {target} has lost {', '.join(lost)}, which rosgeo wrote. {_WAYS_ON}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import geopandas as gpd
@@ -12,6 +13,7 @@ import pyogrio
 import pytest
 import shapely
 import torch
+from click.testing import Result
 from shapely.geometry import LineString, Point
 
 from tests.cli_site import BOX, TRANSFORM, UTM, Site
@@ -251,6 +253,16 @@ def test_device_that_is_not_there(site: Site, monkeypatch: pytest.MonkeyPatch) -
 def test_arguments_that_are_missing_or_too_many(site: Site) -> None:
     site.refuse("scene.tif", words=("Missing argument",))
     site.refuse("scene.tif", "boxes.gpkg", "third.gpkg", words=("boxes.gpkg is not a raster",))
+
+
+@pytest.mark.parametrize(
+    "arguments", [("segment", "{}", "b.gpkg", "--batch-size", "{}"), ("evaluate", "a.gpkg", "{}"), ("{}",), ("segment", "--x={}")]
+)
+def test_what_is_quoted_of_a_command_line_holds_no_secret(cli: Callable[..., Result], arguments: tuple[str, ...]) -> None:
+    result = cli(*(a.format("https://me:SECRET@host/x.tif?sig=SECRET") for a in arguments))
+    assert result.exit_code == 2
+    assert "Error: " in result.output
+    assert "SECRET" not in result.output
 
 
 def test_standard_error_of_the_real_process(site: Site, write_raster: WriteRaster) -> None:

@@ -372,3 +372,21 @@ def test_times_without_parts_of_a_second_are_added_to_finer_ones(write_raster: W
         run(scene, boxes([1]).assign(seen=seen[1:].to_numpy()), output, append=True)
     assert gpd.read_file(output, layer=LAYER)["seen"].tolist() == ["2024-05-01T01:02:03.123456", "2024-05-01T01:02:04"]
     assert run(scene, boxes([0, 1]).assign(seen=seen), output, append=True).record["added"] == 0
+
+
+@pytest.mark.parametrize("statement", [None, "CREATE TABLE qgis_projects (name TEXT PRIMARY KEY, content BLOB)"])
+def test_layers_that_a_person_put_into_the_file_are_not_lost(
+    write_raster: WriteRaster, tmp_path: Path, statement: str | None
+) -> None:
+    scene, output = write_raster(), tmp_path / "out.gpkg"
+    run(scene, boxes([0]), output)
+    if statement is None:
+        boxes([5]).to_file(output, layer="checked")
+    else:
+        with closing(connect(output)) as database:
+            database.execute(statement)
+    before, segmenter = output.read_bytes(), Counting()
+    with pytest.raises(OutputError, match=r"also holds (checked|qgis_projects), which rosgeo did not write"):
+        run(scene, boxes([0, 1]), output, segmenter, append=True)
+    assert segmenter.seen == []
+    assert output.read_bytes() == before

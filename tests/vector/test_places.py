@@ -387,3 +387,12 @@ def test_long_names(tmp_path: Path) -> None:
     assert hidden_beside(path, "rosgeo-lock") != hidden_beside(near, "rosgeo-lock")
     with pytest.raises(OutputError, match="cannot be written: File name too long"):
         check_output(tmp_path / ("x" * 300 + ".txt"), overwrite=False)
+
+
+@pytest.mark.parametrize("name", ["a;b.gpkg", "a!b.fgb", "a;b.shp", "f!older/a.geojson"])
+def test_names_that_pyogrio_takes_apart_are_found_before_any_work(tmp_path: Path, name: str) -> None:
+    target = tmp_path / name
+    target.parent.mkdir(exist_ok=True)
+    with pytest.raises(OutputError, match=r"has [;!] in its name"):
+        check_output(target, overwrite=True)
+    assert check_output(target.with_suffix(".parquet"), overwrite=True) == target.with_suffix(".parquet")

@@ -17,9 +17,10 @@ from rosgeo.errors import BoxesError, OutputError, UserInputError
 from rosgeo.files.locks import holders
 from rosgeo.files.names import real_path
 
-__all__ = ["held_alone", "open_database", "require_log", "sides_of"]
+__all__ = ["held_alone", "open_database", "require_log", "sides_of", "tables_of"]
 
 _SIDES = ("-wal", "-shm", "-journal")
+_FORMAT_TABLES = ("gpkg_", "gpkgext_", "rtree_", "sqlite_", "ogr_empty_table")
 _WAIT_S = 0.5
 """For a program that only looks something up."""
 _HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -37,6 +38,15 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection to write by; what was written stays where the block ends well, and the file is closed then."""
     with closing(sqlite3.connect(path)) as database, database:
         yield database
+
+
+def tables_of(path: Path) -> list[str]:
+    """The tables of a GeoPackage, but those of the format's own."""
+    with closing(_connect(real_path(path))) as database:
+        names = [
+            name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name")
+        ]
+    return [name for name in names if not name.startswith(_FORMAT_TABLES)]
 
 
 def _connect(place: Path, wait_s: float = _WAIT_S) -> sqlite3.Connection:

@@ -36,6 +36,9 @@ __all__ = [
 ]
 
 _LITTLE_ROOM_BYTES = 1e9
+_PARTING_MARKS = (";", "!")
+"""pyogrio (0.13) takes what comes before them for an address, or an archive: the file would be written elsewhere."""
+_BY_GDAL = (".gpkg", ".geojson", ".fgb", ".shp")
 _RASTER_SIDES = (".ovr", ".msk", ".aux.xml")
 """What GDAL and QGIS put beside a GeoTIFF, and read with whatever file is there then."""
 _PATIENCE_S = 5.0
@@ -74,6 +77,11 @@ def check_output(path: str | Path, *, overwrite: bool, inputs: tuple[str, ...] =
 
 def _check_files(target: Path, overwrite: bool, inputs: tuple[str, ...]) -> None:
     place = real_path(target)
+    parted = [mark for mark in _PARTING_MARKS if mark in str(place)]
+    if parted and target.suffix.lower() in _BY_GDAL:
+        raise OutputError(
+            f"{target} cannot be written: {place} has {' and '.join(parted)} in its name, where GDAL's reader parts it"
+        )
     if place.is_dir():
         raise OutputError(f"{target} is a folder; expected the name of a file")
     if place.is_symlink():
