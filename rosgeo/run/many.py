@@ -24,7 +24,7 @@ from rosgeo.geometry.boxes import transform_geometries
 from rosgeo.geometry.crs import parse_crs
 from rosgeo.inference.predict import Segmenter
 from rosgeo.raster.bands import Stretch
-from rosgeo.raster.mosaic import SceneHeader, join_scenes, read_header
+from rosgeo.raster.mosaic import SceneHeader, join_scenes, read_headers
 from rosgeo.run.append import ExistingResult, add_to
 from rosgeo.run.executors import Progress, ProgressCounter, cluster_work, collect, run_local
 from rosgeo.run.journal import Journal, resume_hint
@@ -192,7 +192,7 @@ def segment_scenes(
     started = time.monotonic()
     outputs, existing = target.outputs, target.existing
     _require_no_coco(outputs)
-    headers = [read_header(scene, options.reading) for scene in scenes]
+    headers = read_headers(scenes, options.reading)
     ready = prepare_scenes(headers, boxes, options, outputs, existing, target.class_column)
     segmenter = segmenter or open_segmenter(options)
     facts = _facts(ready, options, segmenter)
