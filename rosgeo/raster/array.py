@@ -15,7 +15,7 @@ from pyproj import CRS
 from rosgeo.errors import NoRpcsError, PixelsWarning, RasterError
 from rosgeo.geometry.gcps import fit_points
 from rosgeo.geometry.mapping import PICTURE_MAPPING, AffineMapping
-from rosgeo.raster.axes import array_transform, bands_first, counts_pixels, spatial_dims
+from rosgeo.raster.axes import array_transform, bands_first, counts_pixels, plainly_named, spatial_dims
 from rosgeo.raster.bands import COLOURS
 from rosgeo.raster.dataset import as_pyproj, colour_table, in_colours
 from rosgeo.raster.lazy import pixels_of
@@ -64,6 +64,7 @@ class ArraySource:
             raise RasterError(
                 f"{self.name} holds {array.dtype}, which are no pixels; expected numbers. Convert it, as in array.astype('float32')"
             )
+        array = plainly_named(array)
         x, y = spatial_dims(array, self.name)
         self._array = bands_first(array, x, y, self.name)
         self.count, height, width = (int(n) for n in self._array.shape)
