@@ -156,10 +156,14 @@ def _planned(headers: Sequence[SceneHeader], layer: BoxLayer, options: SegmentOp
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Names of files without their folder, where that tells them apart; without what an address has after its ``?``."""
+    """Names of files without their folder, where that tells them apart; without what an address has after its ``?``.
+
+    Scenes of one name, as arrays that have none, are numbered from 1 in their order among all.
+    """
     plain = [name.partition("?")[0] if "://" in name else name for name in names]
     short = [name.replace("\\", "/").rsplit("/", 1)[-1] for name in plain]
-    return short if len(set(short)) == len(set(plain)) else plain
+    chosen = short if len(set(short)) == len(set(plain)) else plain
+    return [f"{name} ({i})" if chosen.count(name) > 1 else name for i, name in enumerate(chosen, 1)]
 
 
 def segment_scenes(

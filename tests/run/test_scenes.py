@@ -11,6 +11,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import rioxarray
 import shapely
 from affine import Affine
 from hypothesis import given
@@ -526,3 +527,17 @@ def test_heights_are_for_the_scenes_that_rpcs_place(write_raster: WriteRaster, t
         assert made.geometry[0].symmetric_difference(alone).area < 1e-3 * alone.area
     with pytest.raises(OptionError, match="holds no RPCs, so heights place nothing in it"):
         run([far, far.with_name("t.tif")], options=SegmentOptions(reading=reading))
+
+
+def test_arrays_without_a_name_are_told_apart(tiles: list[Path]) -> None:
+    arrays = [rioxarray.open_rasterio(path) for path in tiles[:2]]
+    made = run([*arrays, tiles[2]], boxes_of([BOXES[0], (90, 5, 110, 25), (5, 70, 25, 90)])).result
+    assert made["rosgeo_scene"].tolist() == ["DataArray (1)", "DataArray (2)", "tile_2.tif"]
+
+
+@pytest.mark.parametrize("kind", ["paths", "arrays"])
+def test_scenes_are_closed_by_whichever_thread(tiles: list[Path], kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # With a cache of the user's own there is no environment but the one that rasterio would make for each data set.
+    monkeypatch.setenv("GDAL_CACHEMAX", "64")
+    scenes = tiles if kind == "paths" else [rioxarray.open_rasterio(path) for path in tiles]
+    assert run(scenes).result["rosgeo_status"].tolist() == ["ok"] * len(BOXES)
