@@ -26,6 +26,7 @@ __all__ = [
     "LabelsWarning",
     "ModelError",
     "NoOverlapWarning",
+    "NoRpcsError",
     "OptionError",
     "OutOfMemoryWarning",
     "OutputError",
@@ -85,6 +86,10 @@ class OutputError(UserInputError, OSError):
 
 class OptionError(UserInputError, ValueError):
     """An option has a value outside its documented choices."""
+
+
+class NoRpcsError(OptionError):
+    """Heights were given for a scene that no RPCs place."""
 
 
 class ConfigError(UserInputError, ValueError):

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from affine import Affine
 from pyproj import CRS
 
-from rosgeo.errors import OptionError, PixelsWarning, RasterError
+from rosgeo.errors import NoRpcsError, PixelsWarning, RasterError
 from rosgeo.geometry.gcps import fit_points
 from rosgeo.geometry.mapping import PICTURE_MAPPING, AffineMapping
-from rosgeo.raster.axes import array_transform, bands_first, counts_pixels, spatial_dims
+from rosgeo.raster.axes import array_transform, bands_first, counts_pixels, plainly_named, spatial_dims
 from rosgeo.raster.bands import COLOURS
 from rosgeo.raster.dataset import as_pyproj, colour_table, in_colours
 from rosgeo.raster.lazy import pixels_of
@@ -64,6 +64,7 @@ class ArraySource:
             raise RasterError(
                 f"{self.name} holds {array.dtype}, which are no pixels; expected numbers. Convert it, as in array.astype('float32')"
             )
+        array = plainly_named(array)
         x, y = spatial_dims(array, self.name)
         self._array = bands_first(array, x, y, self.name)
         self.count, height, width = (int(n) for n in self._array.shape)
@@ -256,7 +257,7 @@ def _georeferencing(
         rpcs.line_off, rpcs.samp_off = rpcs.line_off - link.row, rpcs.samp_off - link.col
         return RPC_CRS, *_of_rpcs(rpcs, shape, name, reading)
     if of_heights:
-        raise OptionError(f"{name} has no RPCs, so heights place nothing in it; leave dem and height out")
+        raise NoRpcsError(f"{name} has no RPCs, so heights place nothing in it; leave dem and height out")
     of_picture = transform.is_identity or (crs is None and counts_pixels(array, transform))
     if of_picture:
         # The coordinates of a picture count downwards, those of its map frame upwards.

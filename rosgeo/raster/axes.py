@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,9 @@ from rosgeo.errors import RasterError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["array_transform", "bands_first", "counts_pixels", "spatial_dims"]
+_Object = TypeVar("_Object", "xr.DataArray", "xr.Dataset")
+
+__all__ = ["array_transform", "bands_first", "counts_pixels", "plainly_named", "spatial_dims"]
 
 _UNEVEN_PX = 0.1
 """Pixels may lie so far beside an even grid: coordinates in single precision, and sums of rounded steps."""
@@ -40,7 +42,17 @@ _OF_BANDS = {
         "rgb",
     ),
 }
+_LIKE_X_Y = (("lon", "lat"), ("easting", "northing"), ("eastings", "northings"))
+"""Names of dimensions that rioxarray does not know."""
 _OF_DATES = {"time", "times", "t", "date", "dates", "datetime", "valid_time", "year", "month", "day"}
+
+
+def plainly_named(array: _Object) -> _Object:
+    """The same with the dimensions x and y, where those that it has are plainly these by another name (lon and lat)."""
+    dims = {str(d).lower(): d for d in array.dims}
+    pair = next(((dims[x], dims[y]) for x, y in _LIKE_X_Y if x in dims and y in dims), None)
+    taken = {"x", "y"} & {str(n) for n in (*array.coords, *array.dims)}
+    return array if pair is None or taken else array.rename({pair[0]: "x", pair[1]: "y"})
 
 
 def spatial_dims(array: xr.DataArray | xr.Dataset, name: str) -> tuple[str, str]:
@@ -52,7 +64,7 @@ def spatial_dims(array: xr.DataArray | xr.Dataset, name: str) -> tuple[str, str]
     except RioXarrayError as error:
         raise RasterError(
             f"{name} has the dimensions {tuple(array.dims)}; expected (band, y, x) or (y, x). Rename them, as in "
-            "array.rename(northing='y', easting='x')"
+            "array.rename(row='y', column='x')"
         ) from error
 
 

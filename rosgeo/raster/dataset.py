@@ -16,7 +16,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from rosgeo.addresses.secrets import without_secrets
-from rosgeo.errors import OptionError, RasterError
+from rosgeo.errors import NoRpcsError, RasterError
 from rosgeo.geometry.gcps import fit_points
 from rosgeo.geometry.mapping import PICTURE_MAPPING, AffineMapping
 from rosgeo.raster.png import require_whole_png
@@ -169,7 +169,7 @@ def _georeferencing(dataset: Any, reading: Reading) -> tuple[CRS | None, PixelMa
     shape = (int(dataset.height), int(dataset.width))
     transform, of_heights = dataset.transform, reading.dem is not None or reading.height is not None
     if of_heights and dataset.rpcs is None:
-        raise OptionError(f"{dataset.name} holds no RPCs, so heights place nothing in it; leave --dem and --height out")
+        raise NoRpcsError(f"{dataset.name} holds no RPCs, so heights place nothing in it; leave --dem and --height out")
     gcps, gcp_crs = dataset.gcps
     if gcps and transform.is_identity and not of_heights:
         px = np.array([(g.col, g.row) for g in gcps], dtype=np.float64)

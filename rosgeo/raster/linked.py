@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,8 @@ def file_of(array: xr.DataArray) -> Iterator[Any]:
     except (RasterioError, OSError):
         yield None
         return
-    with dataset:
+    # Not entered: rasterio would leave an environment of the thread that opens it, and another may close it.
+    with closing(dataset):
         yield dataset if dataset.count else None
 
 

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rosgeo.errors import NoRpcsError
 from rosgeo.geometry.mosaic import Mosaic, touching_groups
 from rosgeo.raster.protocol import Bands, Placement, RasterSource
 from rosgeo.raster.reading import AS_TAGGED, Reading
 from rosgeo.raster.source import open_source
 from rosgeo.types import BoolArray, RasterGrid
 
-__all__ = ["MosaicSource", "SceneHeader", "SceneMosaic", "join_scenes", "open_mosaic", "read_header"]
+__all__ = ["MosaicSource", "SceneHeader", "SceneMosaic", "join_scenes", "open_mosaic", "read_header", "read_headers"]
 
 _OPEN_TILES = 32
 
@@ -69,6 +70,21 @@ def read_header(scene: Any, reading: Reading = AS_TAGGED) -> SceneHeader:
             source.georeferenced,
             reading,
         )
+
+
+def read_headers(scenes: Sequence[Any], reading: Reading = AS_TAGGED) -> list[SceneHeader]:
+    """`read_header` of several scenes; heights are for those that RPCs place, and an error where there is none of these."""
+    headers: list[SceneHeader] = []
+    refused: NoRpcsError | None = None
+    for scene in scenes:
+        try:
+            headers.append(read_header(scene, reading))
+        except NoRpcsError as error:
+            refused = error
+            headers.append(read_header(scene, reading.without_heights))
+    if refused is not None and all(header.reading != reading for header in headers):
+        raise refused
+    return headers
 
 
 @dataclass(frozen=True)

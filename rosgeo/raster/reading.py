@@ -37,6 +37,11 @@ class Reading:
     height: float | None = None
     fill: tuple[float, ...] | None = None
 
+    @property
+    def without_heights(self) -> Reading:
+        """The same for a scene that no RPCs place."""
+        return replace(self, dem=None, height=None)
+
     def with_fill(self, values: Sequence[float]) -> Reading:
         """The same, with what was found."""
         return replace(self, fill=tuple(values))

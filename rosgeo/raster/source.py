@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -102,7 +102,8 @@ def _open_dataset(name: str) -> Iterator[Any]:
     except (RasterioError, OSError) as error:
         reason = short(error).removeprefix(f"'{name}' ").removeprefix(f"{name}: ").removeprefix(f"{name}:")
         raise RasterError(f"{name} is not a raster that GDAL can open: {reason}") from error
-    with _bounded_cache(), dataset:
+    # Not entered, where there is no environment yet: what rasterio enters then must be left by the same thread.
+    with _bounded_cache(), closing(dataset):
         if dataset.count == 0:
             raise RasterError(
                 f"{name} holds no bands itself; name one of its sub-datasets: {', '.join(dataset.subdatasets) or 'none'}"

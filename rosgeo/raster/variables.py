@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from rosgeo.errors import RasterError
-from rosgeo.raster.axes import spatial_dims
+from rosgeo.raster.axes import plainly_named, spatial_dims
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -33,6 +33,7 @@ def array_of_dataset(dataset: xr.Dataset) -> xr.DataArray:
     import rioxarray  # noqa: F401 - registers the accessor
 
     listed = f"Dataset with the variables {', '.join(map(str, dataset.data_vars)) or 'none'}"
+    dataset = plainly_named(dataset)
     x, y = spatial_dims(dataset, listed)
     planes = {str(name): array for name, array in dataset.data_vars.items() if {x, y} <= set(map(str, array.dims))}
     if not planes:

@@ -15,7 +15,7 @@ import psutil
 from rosgeo.geometry.windows import MAX_READ_SIDE
 from rosgeo.inference.predict import Segmenter
 from rosgeo.raster.collection import expand_scenes
-from rosgeo.raster.mosaic import read_header
+from rosgeo.raster.mosaic import read_headers
 from rosgeo.raster.source import open_source
 from rosgeo.run.append import ExistingResult, read_existing_result
 from rosgeo.run.many import prepare_scenes
@@ -67,7 +67,7 @@ def estimate_run(scene: Any, boxes: Any, options: SegmentOptions, *, add_to: str
 
 
 def _estimate_scenes(scenes: Sequence[Any], boxes: Any, options: SegmentOptions, there: ExistingResult | None) -> dict[str, Any]:
-    ready = prepare_scenes([read_header(scene, options.reading) for scene in scenes], boxes, options, existing=there)
+    ready = prepare_scenes(read_headers(scenes, options.reading), boxes, options, existing=there)
     counts = Counter(str(result.status) for result in ready.skipped)
     read = 0
     for number, view in enumerate(ready.views):

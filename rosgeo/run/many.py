@@ -24,7 +24,7 @@ from rosgeo.geometry.boxes import transform_geometries
 from rosgeo.geometry.crs import parse_crs
 from rosgeo.inference.predict import Segmenter
 from rosgeo.raster.bands import Stretch
-from rosgeo.raster.mosaic import SceneHeader, join_scenes, read_header
+from rosgeo.raster.mosaic import SceneHeader, join_scenes, read_headers
 from rosgeo.run.append import ExistingResult, add_to
 from rosgeo.run.executors import Progress, ProgressCounter, cluster_work, collect, run_local
 from rosgeo.run.journal import Journal, resume_hint
@@ -156,10 +156,14 @@ def _planned(headers: Sequence[SceneHeader], layer: BoxLayer, options: SegmentOp
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Names of files without their folder, where that tells them apart; without what an address has after its ``?``."""
+    """Names of files without their folder, where that tells them apart; without what an address has after its ``?``.
+
+    Scenes of one name, as arrays that have none, are numbered from 1 in their order among all.
+    """
     plain = [name.partition("?")[0] if "://" in name else name for name in names]
     short = [name.replace("\\", "/").rsplit("/", 1)[-1] for name in plain]
-    return short if len(set(short)) == len(set(plain)) else plain
+    chosen = short if len(set(short)) == len(set(plain)) else plain
+    return [f"{name} ({i})" if chosen.count(name) > 1 else name for i, name in enumerate(chosen, 1)]
 
 
 def segment_scenes(
@@ -192,7 +196,7 @@ def segment_scenes(
     started = time.monotonic()
     outputs, existing = target.outputs, target.existing
     _require_no_coco(outputs)
-    headers = [read_header(scene, options.reading) for scene in scenes]
+    headers = read_headers(scenes, options.reading)
     ready = prepare_scenes(headers, boxes, options, outputs, existing, target.class_column)
     segmenter = segmenter or open_segmenter(options)
     facts = _facts(ready, options, segmenter)

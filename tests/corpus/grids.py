@@ -127,7 +127,7 @@ def _rpcs(height_scale: float = 200.0) -> tuple[RPC, Callable[..., Any]]:
     return rpc, ground
 
 
-def _write_rpc(folder: Path, height: Callable[[np.ndarray, np.ndarray], Any]) -> str:
+def write_rpc(folder: Path, height: Callable[[np.ndarray, np.ndarray], Any]) -> str:
     rpc, ground = _rpcs()
 
     def on_map(col: np.ndarray, row: np.ndarray) -> Any:
@@ -144,12 +144,12 @@ def _write_rpc(folder: Path, height: Callable[[np.ndarray, np.ndarray], Any]) ->
 
 @kind("RPCs, height assumed", warns="120 m above the ellipsoid is taken")
 def rpc_assumed(folder: Path) -> Any:
-    return _write_rpc(folder, lambda lon, lat: 120.0)
+    return write_rpc(folder, lambda lon, lat: 120.0)
 
 
 @kind("RPCs, one height", options={"height": 150.0})
 def rpc_height(folder: Path) -> Any:
-    return _write_rpc(folder, lambda lon, lat: 150.0)
+    return write_rpc(folder, lambda lon, lat: 150.0)
 
 
 def slope(lon: Any, lat: Any) -> Any:
@@ -163,7 +163,7 @@ def rpc_dem(folder: Path) -> Any:
     col, row = np.meshgrid(np.arange(120) + 0.5, np.arange(200) + 0.5)
     heights = slope(t.a * col + t.c, t.e * row + t.f).astype(np.float32)
     write(folder / "dem.tif", heights[None], t, "EPSG:4326")
-    return _write_rpc(folder, slope)
+    return write_rpc(folder, slope)
 
 
 @kind("picture with a world file", file=False)

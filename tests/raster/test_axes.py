@@ -32,3 +32,13 @@ def test_rounded_coordinates_are_an_even_grid(first: float, step: float, given: 
 def test_what_rounding_does_not_explain_is_uneven(first: float, step: float, bend: float) -> None:
     with pytest.raises(RasterError, match="is not evenly spaced"), open_source(placed(first, step, bend=bend).rio.write_crs(4326)):
         pass
+
+
+@pytest.mark.parametrize(("x", "y"), [("lon", "lat"), ("Easting", "Northing"), ("longitude", "latitude")])
+def test_dimensions_that_are_plainly_x_and_y(x: str, y: str) -> None:
+    array = placed(15, 1e-3).rio.write_crs(4326)
+    named = array.rename(x=x, y=y)
+    with open_source(array) as source, open_source(named) as same, open_source(named.to_dataset(name="v")) as of_dataset:
+        assert same.grid == source.grid == of_dataset.grid
+    with pytest.raises(RasterError, match="has the dimensions"), open_source(array.rename(x="column", y="row")):
+        pass

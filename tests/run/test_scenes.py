@@ -11,6 +11,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import rioxarray
 import shapely
 from affine import Affine
 from hypothesis import given
@@ -21,6 +22,7 @@ from rosgeo.errors import (
     BoxesError,
     CRSMismatchError,
     NoOverlapWarning,
+    OptionError,
     OutputError,
     PixelsWarning,
     RasterError,
@@ -30,6 +32,7 @@ from rosgeo.geometry.mapping import AffineMapping
 from rosgeo.geometry.mosaic import best_scenes, box_shares, touching_groups
 from rosgeo.raster.collection import expand_scenes
 from rosgeo.raster.mosaic import MosaicSource, join_scenes, read_header
+from rosgeo.raster.reading import make_reading
 from rosgeo.raster.source import open_source
 from rosgeo.run.estimate import estimate_run
 from rosgeo.run.options import SegmentOptions
@@ -39,6 +42,7 @@ from rosgeo.vector.layers.write import LAYER, read_record
 
 from tests.cli_site import Site
 from tests.conftest import NORTH_UP, EllipseSegmenter, WriteRaster, px_boxes
+from tests.corpus.grids import write_rpc
 
 UTM = "EPSG:32633"
 ARRAY = np.random.default_rng(3).integers(1, 255, (3, 120, 160), dtype=np.uint8)
@@ -506,3 +510,34 @@ def test_tiles_round_the_globe_stay_as_they_are() -> None:
     grids = [RasterGrid(10, 12, AffineMapping(Affine(10, 0, 120 * i - 180, 0, -10, 50)), CRS.from_epsg(4326)) for i in range(3)]
     (group,) = touching_groups(grids, ["rgb"] * 3)
     assert (group.offsets[:, 0].tolist(), group.grid.mapping.to_map(np.zeros((1, 2))).tolist()) == ([0, 12, 24], [[-180, 50]])
+
+
+def test_heights_are_for_the_scenes_that_rpcs_place(write_raster: WriteRaster, tmp_path: Path) -> None:
+    placed = write_rpc(tmp_path, lambda lon, lat: 150.0)
+    reading = make_reading(height=150.0)
+    with open_source(placed, reading) as source:
+        corners = source.grid.mapping.to_map(np.array([[60.0, 60], [90, 60], [90, 90], [60, 90]]))
+        boxes = gpd.GeoDataFrame(geometry=[shapely.Polygon(corners)], crs=source.grid.crs)
+    alone = run(placed, boxes, options=SegmentOptions(reading=reading)).result.geometry[0]
+    far = tile(write_raster, "far.tif", 4000, 0, 5, 5, array=np.ones((3, 5, 4005), dtype=np.uint8))
+    tile(write_raster, "t.tif", 6000, 0, 5, 5, array=np.ones((3, 5, 6005), dtype=np.uint8))
+    for scenes in ([placed, far], [far, placed]):
+        made = run(scenes, boxes, options=SegmentOptions(reading=reading, crs="EPSG:4326")).result
+        assert made["rosgeo_scene"].tolist() == ["x.tif"]
+        assert made.geometry[0].symmetric_difference(alone).area < 1e-3 * alone.area
+    with pytest.raises(OptionError, match="holds no RPCs, so heights place nothing in it"):
+        run([far, far.with_name("t.tif")], options=SegmentOptions(reading=reading))
+
+
+def test_arrays_without_a_name_are_told_apart(tiles: list[Path]) -> None:
+    arrays = [rioxarray.open_rasterio(path) for path in tiles[:2]]
+    made = run([*arrays, tiles[2]], boxes_of([BOXES[0], (90, 5, 110, 25), (5, 70, 25, 90)])).result
+    assert made["rosgeo_scene"].tolist() == ["DataArray (1)", "DataArray (2)", "tile_2.tif"]
+
+
+@pytest.mark.parametrize("kind", ["paths", "arrays"])
+def test_scenes_are_closed_by_whichever_thread(tiles: list[Path], kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # With a cache of the user's own there is no environment but the one that rasterio would make for each data set.
+    monkeypatch.setenv("GDAL_CACHEMAX", "64")
+    scenes = tiles if kind == "paths" else [rioxarray.open_rasterio(path) for path in tiles]
+    assert run(scenes).result["rosgeo_status"].tolist() == ["ok"] * len(BOXES)
