@@ -193,9 +193,10 @@ def read_existing_result(path: str | Path) -> ExistingResult:
     try:
         stamp = stamp_of(target)
         record, result, prompts = read_record(target), read_written(target), read_written(target, PROMPTS_LAYER)
+        tables = tables_of(target)
     except (OutputError, OSError, ValueError) as error:
         raise OutputError(f"--append: {error}. {_WAYS_ON}") from error
-    more = [name for name in tables_of(target) if name not in _OWN_TABLES]
+    more = [name for name in tables if name not in _OWN_TABLES]
     if more:
         raise OutputError(
             f"--append: {target} also holds {', '.join(more)}, which rosgeo did not write and would not keep. Move what it is to "

@@ -109,9 +109,9 @@ def test_evaluate_and_training_data_take_nodata(site: Site, write_raster: WriteR
     scene = filled(site.folder)
     run = site.cli("evaluate", scene, "--labels", "boxes.gpkg", "--model", site.model, "--no-baselines", "--nodata", "-9999", "-q")
     assert run.exit_code == 0, run.output
-    refused = site.cli("evaluate", site.folder, "--nodata", "-9999", "--model", site.model)
+    refused = site.cli("evaluate", site.folder, "--height", "5", "--model", site.model)
     assert refused.exit_code == 2
-    assert "--nodata goes with --labels on a raster" in refused.output
+    assert "--height goes with --labels on a raster" in refused.output
     source = DataSource(kind="raster", raster=scene, labels="boxes.gpkg", nodata=-9999)
     (labelled,), _ = read_source(source)
     image, valid = read_crop(labelled, CropWindow(0, 0, 40))

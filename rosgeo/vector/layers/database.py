@@ -41,11 +41,13 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def tables_of(path: Path) -> list[str]:
-    """The tables of a GeoPackage, but those of the format's own."""
-    with closing(_connect(real_path(path))) as database:
-        names = [
-            name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name")
-        ]
+    """The tables of a GeoPackage, but those of the format's own; raises OutputError where it cannot be opened."""
+    query = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
+    try:
+        with closing(_connect(real_path(path))) as database:
+            names = [name for (name,) in database.execute(query)]
+    except sqlite3.Error as error:
+        raise OutputError(f"{path} cannot be read: {error}") from error
     return [name for name in names if not name.startswith(_FORMAT_TABLES)]
 
 
